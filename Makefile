@@ -1,0 +1,44 @@
+# `make book` and `make test` need Python >= 3.11 and make, and set up the rest.
+PYTHON ?= python3
+PROFILE ?= book
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book test serve lint lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+book: $(READY) ## Execute the chapters, judge the claims, render the book
+	$(BIN)/python -m repro run --profile $(PROFILE)
+	$(BIN)/python -m repro check --profile $(PROFILE)
+	$(BIN)/python -m repro build --profile $(PROFILE)
+
+test: lint ## Lint, then test the layer, the suite, the chapters and the pages
+	$(BIN)/python -m pytest
+
+serve: $(READY) ## Show the built book on localhost
+	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/$(PROFILE)/html
+
+lint: $(READY) ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# One lock for Python 3.11 to 3.13 on Linux x86-64 and macOS arm64.
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group book --group test --group lock --universal --python-version 3.11 \
+		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## Remove the environment and everything built
+	rm -rf .venv _build
+
+# uv installs everything else in seconds; it is itself installed from the lock, hash and all.
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv --clear .venv
+	awk '/^[^ #]/ {uv = /^uv==/} uv' requirements.txt > .venv/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync --quiet --python .venv --require-hashes requirements.txt
+	$(BIN)/python -c 'import os, site; open(site.getsitepackages()[0] + "/gru-book.pth", "w").write(os.getcwd())'
+	touch $(READY)

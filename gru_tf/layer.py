@@ -1,0 +1,283 @@
+"""`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from gru_tf.cell import GATES, GRUCell
+from gru_tf.runtimes import portable
+
+# What cuDNN computes; any other value of these options needs another runtime.
+_CUDNN_OPTIONS = {
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "use_bias": True,
+    "recurrent_dropout": 0,
+    "unroll": False,
+    "reset_after": True,
+}
+
+
+@keras.saving.register_keras_serializable(package="gru_tf")
+class GRU(keras.layers.RNN):
+    """Gated recurrent unit over sequences (B, T, I), with H = `units`.
+
+    It computes the equations of `gru_tf.reference.step` at each step. Its arguments are those of
+    `keras.layers.GRU`, in that order and with that meaning; its weights have the same names, shapes and
+    order, so `get_weights` and `set_weights` pass between the two. It runs eagerly, in a `tf.function` and
+    under `jit_compile=True`. What it adds is by keyword only:
+
+    Args:
+        update_gate: what an open update gate does: "keep" the old state, h_t = z ⊙ h_{t-1} + (1 - z) ⊙ c (Cho
+            et al. 2014; Keras, PyTorch, cuDNN), or "write" the candidate, h_t = (1 - z) ⊙ h_{t-1} + z ⊙ c
+            (Chung et al. 2014).
+        return_gates: whether to return the sequences of the gates too.
+        zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
+        implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
+
+    Call arguments:
+        sequences: (B, T, I), T >= 1; B may be 0.
+        initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
+        mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
+            without a real step: these keep h_0 and put out zeros.
+        training: whether dropout is applied.
+
+    Returns:
+        `output`, or the tuple `(output, state)` with `return_state`, `(output, gates)` with `return_gates`,
+        or `(output, state, gates)` with both.
+
+        - `output` is (B, H), the last one, or (B, T, H) with `return_sequences`. A padded step repeats the
+          last output, or puts out zeros before the first real step and with `zero_output_for_mask`.
+        - `state` is (B, H), the state after the last real step.
+        - `gates` is a dict of `reset`, `update` and `candidate`, each the whole sequence (B, T, H), whatever
+          `return_sequences` says; zeros at padded steps. An `activity_regularizer` sees them like any output.
+
+        With `go_backwards`, sequences come in the order in which they were computed, and so does the mask
+        that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).
+
+    Attributes:
+        runtime: the name of the runtime that served the last call or trace, None before the first.
+
+    Raises:
+        ValueError: for an argument out of its range, `use_cudnn=True` with options that cuDNN does not have
+            or where no cuDNN runtime can serve the call, T = 0, and a mask or an initial state of a wrong
+            shape. A T = 0 that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
+    """
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        reset_after=True,
+        use_cudnn="auto",
+        *,
+        update_gate="keep",
+        return_gates=False,
+        zero_output_for_mask=False,
+        implementation=2,
+        **kwargs,
+    ):
+        cell = GRUCell(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            reset_after=reset_after,
+            seed=seed,
+            update_gate=update_gate,
+            implementation=implementation,
+            name="gru_cell",
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+        )
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        if use_cudnn not in (True, False, "auto"):
+            raise ValueError(f"use_cudnn={use_cudnn!r} is unknown: pass True, False or 'auto'.")
+        self.use_cudnn = use_cudnn
+        self.return_gates = return_gates
+        self.runtime = None
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        if use_cudnn is True:
+            self._require_cudnn_options()
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        """Create the weights, and with `stateful` the state, for sequences of shape (B, T, I)."""
+        super().build(sequences_shape, initial_state_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        """Run the unit over the sequences; arguments and results as in the class's description."""
+        self._require_steps(sequences)
+        mask = self._checked_mask(mask, sequences)
+        state = self._starting_state(initial_state, sequences)
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+            mask = None if mask is None else ops.flip(mask, axis=1)
+
+        state, recorded = self._run(sequences, state, mask, training)
+        if self.stateful:
+            self.states[0].assign(state)
+
+        output = recorded.pop("state") if self.return_sequences else state
+        if mask is not None:
+            output = self._masked_output(output, mask)
+            recorded = {name: ops.where(mask[..., None], gate, 0) for name, gate in recorded.items()}
+        return self._results(output, state, recorded)
+
+    def _run(self, sequences, state, mask, training):
+        """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
+        if self.use_cudnn is True:
+            raise ValueError("use_cudnn=True, but there is no cuDNN runtime here: pass use_cudnn='auto'.")
+        record = [*(["state"] if self.return_sequences else []), *(GATES if self.return_gates else [])]
+        self.runtime = "portable"
+        try:
+            if training:
+                self.cell.get_dropout_mask(sequences[:, 0])
+                self.cell.get_recurrent_dropout_mask(state)
+            return portable.run(
+                self.cell,
+                sequences,
+                state,
+                mask,
+                record=record,
+                training=training,
+                unroll=self.unroll,
+            )
+        finally:
+            self.cell.reset_dropout_mask()
+            self.cell.reset_recurrent_dropout_mask()
+
+    def _results(self, output, state, gates):
+        """What a call returns of these three: one of them alone, or a tuple."""
+        results = [output]
+        if self.return_state:
+            results.append(state)
+        if self.return_gates:
+            results.append(gates)
+        return tuple(results) if len(results) > 1 else output
+
+    def _masked_output(self, output, mask):
+        """The states (B, T, H), or the last one (B, H), with zeros where there is no output to repeat."""
+        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        shown = shown if self.return_sequences else shown[:, -1]
+        return ops.where(shown[..., None], output, 0)
+
+    def _require_steps(self, sequences):
+        steps = sequences.shape[1]
+        message = "sequences has T = 0: pass at least one step."
+        if steps == 0:
+            raise ValueError(message)
+        if steps is None:
+            if self.unroll:
+                raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
+            tf.debugging.assert_positive(tf.shape(sequences)[1], message)
+
+    def _starting_state(self, initial_state, sequences):
+        """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
+        batch = ops.shape(sequences)[0]
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(batch)
+        states = keras.tree.flatten(initial_state)
+        expected = (sequences.shape[0], self.cell.units)
+        if len(states) != 1 or not _fits(states[0].shape, expected):
+            shapes = ", ".join(str(tuple(state.shape)) for state in states)
+            raise ValueError(
+                f"initial_state (with stateful=True, the state of the last call) has shape {shapes}: "
+                f"these sequences need one tensor of shape {expected}."
+            )
+        return ops.convert_to_tensor(states[0], dtype=self.compute_dtype)
+
+    def _checked_mask(self, mask, sequences):
+        """The mask as booleans of shape (B, T), or None."""
+        mask = keras.tree.flatten(mask)[0]
+        if mask is None:
+            return None
+        expected = tuple(sequences.shape[:2])
+        if not _fits(mask.shape, expected):
+            raise ValueError(f"mask has shape {tuple(mask.shape)}: pass one value for each step, {expected}.")
+        return ops.cast(mask, "bool")
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        """Return the shapes of the results, in their structure."""
+        batch, steps = sequences_shape[:2]
+        last, whole = (batch, self.cell.units), (batch, steps, self.cell.units)
+        output = whole if self.return_sequences else last
+        return self._results(output, last, dict.fromkeys(GATES, whole))
+
+    def compute_mask(self, sequences, mask):
+        """Return the masks of the results, in their structure and in the order of their steps."""
+        mask = keras.tree.flatten(mask)[0]
+        if self.go_backwards and mask is not None:
+            mask = ops.flip(mask, axis=1)
+        return self._results(mask if self.return_sequences else None, None, dict.fromkeys(GATES, mask))
+
+    def get_config(self):
+        """Return every option, so that `from_config` makes an equal layer."""
+        base = super().get_config()
+        del base["cell"]
+        own = {
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "use_cudnn": self.use_cudnn,
+            "return_gates": self.return_gates,
+        }
+        return {**self.cell.get_config(), **base, **own}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a layer from what `get_config` returned."""
+        return cls(**config)
+
+    def _require_cudnn_options(self):
+        config = self.get_config()
+        wrong = {name: config[name] for name, value in _CUDNN_OPTIONS.items() if config[name] != value}
+        if wrong:
+            given = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
+            raise ValueError(f"use_cudnn=True, but cuDNN has no {given}: pass use_cudnn='auto'.")
+
+
+def _fits(shape, expected):
+    """Whether two shapes are equal as far as both are known."""
+    if len(shape) != len(expected):
+        return False
+    return all(a == b or None in (a, b) for a, b in zip(shape, expected, strict=True))

@@ -1,0 +1,81 @@
+"""The chapters of a book: MyST Markdown notebooks listed in `_toc.yml`."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import jupytext
+import jupytext.myst
+from ruamel.yaml import YAML
+
+PROFILES = ("smoke", "book", "full")
+
+
+class BookError(Exception):
+    """The book, or what a command asks of it, is wrong; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter: a Markdown source below `root/book` and the settings in its front matter."""
+
+    root: Path
+    name: str
+
+    @property
+    def source(self):
+        return self.root / "book" / f"{self.name}.md"
+
+    @cached_property
+    def text(self):
+        return self.source.read_text(encoding="utf-8")
+
+    @cached_property
+    def notebook(self):
+        return jupytext.reads(self.text, fmt="md:myst")
+
+    @property
+    def code(self):
+        """The Python of all code cells, IPython magics left out."""
+        lines = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code").splitlines()
+        return "\n".join(line for line in lines if not line.startswith(("%", "!")))
+
+    @property
+    def time_limit(self):
+        """Seconds after which the execution is ended."""
+        return self._settings["time_limit"]
+
+    def parameters(self, profile):
+        """What papermill injects under `profile`: its name and its overrides of the defaults."""
+        return {"PROFILE": profile, **self._settings["profiles"].get(profile, {})}
+
+    @cached_property
+    def _settings(self):
+        settings = self.notebook.metadata.get("repro")
+        if not isinstance(settings, dict) or not {"time_limit", "profiles"} <= set(settings):
+            raise BookError(f"{self.source}: the front matter needs `repro:` with `time_limit` and `profiles`")
+        if unknown := set(settings["profiles"]) - set(PROFILES):
+            raise BookError(f"{self.source}: unknown profile {sorted(unknown)}; choose from {list(PROFILES)}")
+        return settings
+
+
+def pages(root):
+    """The names of the book's pages in the order of `_toc.yml`, without folder and ending."""
+    toc = YAML(typ="safe").load(root / "_toc.yml")
+    entries = [chapter["file"] for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
+    return [Path(entry).name for entry in [toc["root"], *entries]]
+
+
+def chapters(root, names=()):
+    """The chapters of the book at `root` in reading order; only those called `names`, if any are given."""
+    found = [Chapter(root, name) for name in pages(root) if _is_notebook(root / "book" / f"{name}.md")]
+    known = [chapter.name for chapter in found]
+    if unknown := [name for name in names if name not in known]:
+        raise BookError(f"no chapter called {', '.join(unknown)}; the chapters are {', '.join(known)}")
+    return [chapter for chapter in found if not names or chapter.name in names]
+
+
+def _is_notebook(path):
+    if not path.exists():
+        raise BookError(f"{path} is listed in _toc.yml but does not exist")
+    return jupytext.myst.matches_mystnb(path.read_text(encoding="utf-8"), ext=".md")

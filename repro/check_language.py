@@ -1,0 +1,76 @@
+"""The language of the ledger's checks: comparisons and arithmetic over recorded values, and nothing else."""
+
+import ast
+import operator
+
+_BINARY = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_COMPARE = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_UNARY = {ast.Not: operator.not_, ast.USub: operator.neg}
+_FUNCTIONS = {"abs": abs, "min": min, "max": max}
+
+
+class CheckError(ValueError):
+    """An expression that is not in the language."""
+
+
+def names(expression):
+    """The recorded names that an expression reads."""
+    return {node.id for node in ast.walk(_parse(expression)) if isinstance(node, ast.Name)} - set(_FUNCTIONS)
+
+
+def evaluate(expression, values):
+    """Whether `expression` holds for the recorded `values` (a dict of name to number, bool or string).
+
+    Raises:
+        CheckError: it does not parse, uses anything but comparisons, `and`/`or`/`not`, arithmetic, `abs`, `min`,
+            `max`, numbers, strings and recorded names, or its result is not true or false.
+    """
+    try:
+        result = _value(_parse(expression), values)
+    except (ArithmeticError, TypeError) as error:
+        raise CheckError(f"{expression!r} cannot be computed: {error}") from error
+    if not isinstance(result, bool):
+        raise CheckError(f"{expression!r} gives {result!r}; a check must be true or false")
+    return result
+
+
+def _parse(expression):
+    try:
+        return ast.parse(expression, mode="eval").body
+    except SyntaxError as error:
+        raise CheckError(f"{expression!r} does not parse: {error.msg}") from error
+
+
+def _value(node, values):
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() as constant):
+            return constant
+        case ast.Name(id=name) if name in values:
+            return values[name]
+        case ast.Name(id=name):
+            raise CheckError(f"{name!r} is not among the claim's evidence")
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+            return _UNARY[type(op)](_value(operand, values))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return _BINARY[type(op)](_value(left, values), _value(right, values))
+        case ast.BoolOp(op=op, values=operands):
+            return (all if isinstance(op, ast.And) else any)([_value(operand, values) for operand in operands])
+        case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(op) in _COMPARE for op in ops):
+            operands = [_value(operand, values) for operand in [left, *rest]]
+            pairs = zip(ops, operands, operands[1:], strict=False)
+            return all(_COMPARE[type(op)](a, b) for op, a, b in pairs)
+        case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]) if function in _FUNCTIONS:
+            return _FUNCTIONS[function](*[_value(argument, values) for argument in arguments])
+    raise CheckError(f"{ast.unparse(node)!r} is not part of the check language")

@@ -1,0 +1,47 @@
+"""What an executed notebook depends on. It is reused exactly while none of this has changed."""
+
+import hashlib
+import io
+import json
+import platform
+import sys
+from modulefinder import ModuleFinder
+
+from repro import data
+
+OUR_PACKAGES = ("gru_tf", "repro")
+
+
+def content_key(chapter, profile, used_data):
+    """Digest by digest, everything that the values in a chapter's executed notebook depend on.
+
+    Args:
+        chapter: the `Chapter`.
+        profile: the profile it runs under.
+        used_data: the names of the public files that its execution read.
+    """
+    return {
+        "text": _digest(chapter.text),
+        "parameters": _digest(json.dumps(chapter.parameters(profile), sort_keys=True)),
+        "sources": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in imported(chapter)},
+        "lock": _digest((chapter.root / "requirements.txt").read_bytes()),
+        "data": {name: data.digest(name) for name in used_data},
+        "interpreter": f"{sys.version} {platform.system()} {platform.machine()}",
+    }
+
+
+def changed(old, new):
+    """The parts in which two content keys differ."""
+    return [part for part in new if old.get(part) != new[part]]
+
+
+def imported(chapter):
+    """The source files of our own packages that a chapter's code imports, directly or not."""
+    finder = ModuleFinder(path=[str(chapter.root)])
+    finder.load_module("__main__", io.BytesIO(chapter.code.encode()), str(chapter.source), ("", "r", 1))
+    modules = (module for name, module in finder.modules.items() if name.split(".")[0] in OUR_PACKAGES)
+    return sorted((chapter.root / module.__file__ for module in modules if module.__file__), key=str)
+
+
+def _digest(content):
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

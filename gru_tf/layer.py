@@ -50,7 +50,8 @@ class GRU(keras.layers.RNN):
           last output, or puts out zeros before the first real step and with `zero_output_for_mask`.
         - `state` is (B, H), the state after the last real step.
         - `gates` is a dict of `reset`, `update` and `candidate`, each the whole sequence (B, T, H), whatever
-          `return_sequences` says; zeros at padded steps. An `activity_regularizer` sees them like any output.
+          `return_sequences` says; zeros at padded steps. An `activity_regularizer` sees them like any output,
+          and wrappers that expect one output, such as `keras.layers.Bidirectional`, do not take them.
 
         With `go_backwards`, sequences come in the order in which they were computed, and so does the mask
         that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).

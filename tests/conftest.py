@@ -1,14 +1,14 @@
-"""Settings that every test shares: quiet and single-threaded TensorFlow, Hypothesis profiles, fast tests first."""
+"""Settings of all tests: quiet and single-threaded TensorFlow, Hypothesis profiles, fast tests first."""
 
 import os
+
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # pytest-xdist gives each core a worker
 
-from hypothesis import settings  # after the environment: a plugin may import TensorFlow
-
-settings.register_profile("local", deadline=None, max_examples=25)
+settings.register_profile("local", deadline=None, max_examples=60)
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 

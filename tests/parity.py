@@ -13,6 +13,7 @@ from gru_tf import reference
 # Largest difference allowed, as a fraction of the largest expected value.
 SAME = {"float32": 1e-5, "float64": 1e-12}
 FINITE_DIFFERENCES = 1e-8  # what central differences in float64 leave of 16 digits, with some room
+HALF_PRECISION = 0.03  # bfloat16 keeps three digits, and errors add up over the steps
 
 MODES = {
     "eager": lambda function: function,
@@ -92,9 +93,7 @@ def measure(layer, problem, mode="eager", **call_options):
 
     Returns a dict from a name to an array.
     """
-    sequences, state = (
-        tf.constant(a, layer.compute_dtype) for a in (problem.sequences, problem.initial_state)
-    )
+    sequences, state = (tf.constant(a, layer.compute_dtype) for a in (problem.sequences, problem.initial_state))
     mask = None if problem.mask is None else tf.constant(problem.mask)
 
     def compute(sequences, state, mask):
@@ -119,22 +118,28 @@ def _weighted(result):
     return result * tf.constant(weights, result.dtype)
 
 
+def assert_close(actual, expected, tolerance, name="array"):
+    """Compare two arrays; `tolerance` is a fraction of the largest value expected."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{name}: shape {actual.shape} instead of {expected.shape}"
+    error = np.max(np.abs(actual - expected), initial=0)
+    limit = tolerance * np.max(np.abs(expected), initial=0)
+    assert error <= limit, f"{name}: error {error:.2e} exceeds {limit:.2e}"
+
+
 def assert_same(actual, expected, tolerance):
-    """Compare two dicts of arrays, each array against the largest value expected in it."""
+    """Compare two dicts of arrays with `assert_close`."""
     assert actual.keys() == expected.keys()
     for name, wanted in expected.items():
         got = actual[name]
         if wanted is None or got is None:
             assert got is wanted, name
             continue
-        assert got.shape == wanted.shape, name
-        error = np.max(np.abs(got - wanted), initial=0)
-        limit = tolerance * np.max(np.abs(wanted), initial=0)
-        assert error <= limit, f"{name}: error {error:.2e} exceeds {limit:.2e}"
+        assert_close(got, wanted, tolerance, name)
 
 
 def referee(problem, *, return_sequences=False, return_state=False, return_gates=False, **options):
-    """The results that a layer with these options must give, from the NumPy reference, named as in `measure`."""
+    """What a layer with these options must return, from the NumPy reference, named as in `measure`."""
     outputs, state, gates = reference.gru(
         problem.sequences,
         *problem.weights,
@@ -165,17 +170,12 @@ def covering_rows(options, allowed=lambda row: True, seed=0):
     missing = {
         pair
         for a, b in itertools.combinations(options, 2)
-        for pair in itertools.product(
-            [(a, value) for value in options[a]], [(b, value) for value in options[b]]
-        )
+        for pair in itertools.product([(a, value) for value in options[a]], [(b, value) for value in options[b]])
     }
     rows = []
     while missing:
         wanted = dict(min(missing, key=str))
-        drawn = [
-            {name: wanted.get(name, chance.choice(values)) for name, values in options.items()}
-            for _ in range(40)
-        ]
+        drawn = [{name: wanted.get(name, chance.choice(values)) for name, values in options.items()} for _ in range(40)]
         best = max(filter(allowed, drawn), key=lambda row: len(missing & pairs(row)))
         rows.append(best)
         missing -= pairs(best)

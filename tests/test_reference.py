@@ -112,9 +112,7 @@ def test_a_sequence_in_two_parts_gives_the_same_state(cut, mask, seed):
     np.testing.assert_array_equal(parts, whole)
 
 
-@given(
-    mask=hnp.arrays(bool, (1, 6)), backwards=st.booleans(), zero_output=st.booleans(), seed=st.integers(0, 99)
-)
+@given(mask=hnp.arrays(bool, (1, 6)), backwards=st.booleans(), zero_output=st.booleans(), seed=st.integers(0, 99))
 def test_padding_is_as_if_it_were_not_there(mask, backwards, zero_output, seed):
     p = problem(batch=1, steps=6, seed=seed)
     options = {"initial_state": p.initial_state, "go_backwards": backwards, "return_gates": True}

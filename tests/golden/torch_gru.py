@@ -1,7 +1,7 @@
 """Print the outputs of `torch.nn.GRU` for weights that any program can rebuild from a formula.
 
-Run by hand where PyTorch is installed (last run with 2.13.0, on a CPU). The printed numbers stand as a literal in the chapter on the
-equations, so that neither the book nor its tests depend on PyTorch.
+Run by hand where PyTorch is installed (last run with 2.13.0, on a CPU). The printed numbers stand as a literal in the
+chapter on the equations, so that neither the book nor its tests depend on PyTorch.
 """
 
 import numpy as np

@@ -1,0 +1,83 @@
+"""Keras's own tests of its GRU, bidirectional and stacked layers, run on the classes of `gru_tf`.
+
+Their layers are taken from the namespace `keras.src.layers` when a test runs; a fixture puts ours there.
+"""
+
+import unittest
+
+import keras.src.layers
+import pytest
+from keras.src.layers.rnn import bidirectional_test, gru_test, stacked_rnn_cells_test
+
+from gru_tf import GRU, GRUCell
+
+
+@pytest.fixture(autouse=True)
+def our_classes_in_place_of_those_of_keras(monkeypatch):
+    monkeypatch.setattr(keras.src.layers, "GRU", GRU)
+    monkeypatch.setattr(keras.src.layers, "GRUCell", GRUCell)
+
+
+@pytest.mark.slow
+class TestGRU(gru_test.GRUTest):
+    pass
+
+
+@pytest.mark.slow
+class TestBidirectional(bidirectional_test.SimpleRNNTest):
+    @unittest.skip("asks whether Keras's Bidirectional would fuse an instance of Keras's own GRU class")
+    def test_fused_gru_eligibility(self):
+        pass
+
+
+@pytest.mark.slow
+class TestStackedRNNCells(stacked_rnn_cells_test.StackedRNNTest):
+    pass
+
+
+# The tests above that run a GRU; the others are about other layers, or only build one.
+CHECK_VALUES = [
+    (TestGRU, "test_correctness0"),
+    (TestGRU, "test_correctness1"),
+    (TestGRU, "test_statefulness"),
+    (TestGRU, "test_pass_initial_state"),
+    (TestGRU, "test_pass_return_state"),
+    (TestGRU, "test_masking"),
+    (TestGRU, "test_legacy_implementation_argument"),
+    (TestBidirectional, "test_correctness"),
+    (TestBidirectional, "test_masking"),
+]
+CHECK_SHAPES = [
+    (TestGRU, "test_basics"),
+    (TestGRU, "test_stateful_with_symbolic_batch_size"),
+    (TestBidirectional, "test_fused_gru_matches_unfused"),
+    (TestStackedRNNCells, "test_basics"),
+]
+
+
+def complaints(case, name):
+    result = case(name).run(unittest.TestResult())
+    assert result.testsRun == 1
+    assert not result.skipped
+    return "".join(text for _, text in result.failures + result.errors)
+
+
+@pytest.mark.parametrize(("case", "name"), CHECK_VALUES + CHECK_SHAPES)
+def test_a_step_of_ours_that_raises_makes_them_fail(case, name, monkeypatch):
+    def broken(*args, **kwargs):
+        raise NotImplementedError("our broken step")
+
+    monkeypatch.setattr(GRUCell, "step", broken)
+    assert "our broken step" in complaints(case, name)
+
+
+@pytest.mark.parametrize(("case", "name"), CHECK_VALUES)
+def test_a_wrong_equation_of_ours_makes_them_fail(case, name, monkeypatch):
+    right = GRUCell.step
+
+    def wrong(self, inputs, state, training=False):
+        _, gates = right(self, inputs, state, training)
+        return (1 - gates["update"]) * state + gates["update"] * gates["candidate"], gates
+
+    monkeypatch.setattr(GRUCell, "step", wrong)
+    assert "Not equal to tolerance" in complaints(case, name)

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def main():
     except BookError as error:
         print(f"repro: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nrepro: interrupted; what was finished is kept", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _parser():
@@ -51,7 +55,11 @@ def _run(root, arguments):
 
 
 def _check(root, arguments):
-    judged = judge(root / "book" / "claims.yml", chapters(root), arguments.profile)
+    from repro.execute import require_executed
+
+    book = chapters(root)
+    require_executed(book, arguments.profile)
+    judged = judge(root / "book" / "claims.yml", book, arguments.profile)
     print(f"{len(judged)} claims: {summary(judged)}")
 
 

@@ -36,9 +36,10 @@ class Chapter:
 
     @property
     def code(self):
-        """The Python of all code cells, IPython magics left out."""
-        lines = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code").splitlines()
-        return "\n".join(line for line in lines if not line.startswith(("%", "!")))
+        """The Python of each code cell, IPython magics left out."""
+        for cell in self.notebook.cells:
+            if cell.cell_type == "code":
+                yield "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
 
     @property
     def time_limit(self):

@@ -1,6 +1,7 @@
 """The language of the ledger's checks: comparisons and arithmetic over recorded values, and nothing else."""
 
 import ast
+import numbers
 import operator
 
 _BINARY = {
@@ -17,7 +18,6 @@ _COMPARE = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_UNARY = {ast.Not: operator.not_, ast.USub: operator.neg}
 _FUNCTIONS = {"abs": abs, "min": min, "max": max}
 
 
@@ -34,16 +34,14 @@ def evaluate(expression, values):
     """Whether `expression` holds for the recorded `values` (a dict of name to number, bool or string).
 
     Raises:
-        CheckError: it does not parse, uses anything but comparisons, `and`/`or`/`not`, arithmetic, `abs`, `min`,
-            `max`, numbers, strings and recorded names, or its result is not true or false.
+        CheckError: it does not parse, uses anything but comparisons, `and`/`or`/`not`, `+ - * /`, `abs`, `min`,
+            `max`, numbers, strings and recorded names, or its result is not true or false. Every part is computed,
+            also where Python would stop early, so that no mistake stays hidden.
     """
     try:
-        result = _value(_parse(expression), values)
+        return _truth(_parse(expression), values)
     except (ArithmeticError, TypeError) as error:
         raise CheckError(f"{expression!r} cannot be computed: {error}") from error
-    if not isinstance(result, bool):
-        raise CheckError(f"{expression!r} gives {result!r}; a check must be true or false")
-    return result
 
 
 def _parse(expression):
@@ -61,12 +59,14 @@ def _value(node, values):
             return values[name]
         case ast.Name(id=name):
             raise CheckError(f"{name!r} is not among the claim's evidence")
-        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
-            return _UNARY[type(op)](_value(operand, values))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _truth(operand, values)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_number(operand, values)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_value(left, values), _value(right, values))
+            return _BINARY[type(op)](_number(left, values), _number(right, values))
         case ast.BoolOp(op=op, values=operands):
-            return (all if isinstance(op, ast.And) else any)([_value(operand, values) for operand in operands])
+            return (all if isinstance(op, ast.And) else any)([_truth(operand, values) for operand in operands])
         case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(op) in _COMPARE for op in ops):
             operands = [_value(operand, values) for operand in [left, *rest]]
             pairs = zip(ops, operands, operands[1:], strict=False)
@@ -74,3 +74,17 @@ def _value(node, values):
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]) if function in _FUNCTIONS:
             return _FUNCTIONS[function](*[_value(argument, values) for argument in arguments])
     raise CheckError(f"{ast.unparse(node)!r} is not part of the check language")
+
+
+def _truth(node, values):
+    value = _value(node, values)
+    if not isinstance(value, bool):
+        raise CheckError(f"{ast.unparse(node)!r} gives {value!r}, which is neither true nor false")
+    return value
+
+
+def _number(node, values):
+    value = _value(node, values)
+    if not isinstance(value, numbers.Real):
+        raise CheckError(f"{ast.unparse(node)!r} gives {value!r}, which is no number")
+    return value

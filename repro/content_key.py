@@ -1,5 +1,6 @@
 """What an executed notebook depends on. It is reused exactly while none of this has changed."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -25,7 +26,7 @@ def content_key(chapter, profile, used_data):
         "parameters": _digest(json.dumps(chapter.parameters(profile), sort_keys=True)),
         "sources": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in imported(chapter)},
         "lock": _digest((chapter.root / "requirements.txt").read_bytes()),
-        "data": {name: data.digest(name) for name in used_data},
+        "data": {name: _data_digest(name) for name in used_data},
         "interpreter": f"{sys.version} {platform.system()} {platform.machine()}",
     }
 
@@ -38,9 +39,18 @@ def changed(old, new):
 def imported(chapter):
     """The source files of our own packages that a chapter's code imports, directly or not."""
     finder = ModuleFinder(path=[str(chapter.root)])
-    finder.load_module("__main__", io.BytesIO(chapter.code.encode()), str(chapter.source), ("", "r", 1))
+    for code in chapter.code:
+        with contextlib.suppress(SyntaxError):  # executing it tells where
+            finder.load_module("__main__", io.BytesIO(code.encode()), str(chapter.source), ("", "r", 1))
     modules = (module for name, module in finder.modules.items() if name.split(".")[0] in OUR_PACKAGES)
     return sorted((chapter.root / module.__file__ for module in modules if module.__file__), key=str)
+
+
+def _data_digest(name):
+    try:
+        return data.digest(name)
+    except ValueError:
+        return "no longer registered"
 
 
 def _digest(content):

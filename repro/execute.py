@@ -2,15 +2,18 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 from papermill.exceptions import PapermillExecutionError
 
 from repro.chapters import BookError, Chapter
@@ -28,19 +31,35 @@ def run(chapters, profile):
             print(f"{chapter.name}: unchanged, executed notebook reused", flush=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = max(1, min(len(stale), cores))
+    stdin, lifeline = os.pipe()  # the workers end with their standard input: when we close it or are killed
+    threads = cores // workers
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_execute_in_worker, chapter, profile, cores // workers): chapter for chapter in stale}
-        results = {jobs[job].name: _report(jobs[job], *job.result()) for job in as_completed(jobs)}
+        try:
+            jobs = {pool.submit(_execute_in_worker, chapter, profile, threads, stdin): chapter for chapter in stale}
+            results = {jobs[job].name: _report(jobs[job], *job.result()) for job in as_completed(jobs)}
+        finally:  # on Ctrl-C, start no more of them
+            pool.shutdown(wait=False, cancel_futures=True)
+            os.close(lifeline)
+    os.close(stdin)
     return [chapter.name for chapter in stale if not results[chapter.name]]
 
 
 def stale_parts(chapter, profile):
     """Why a chapter must be executed again: the changed parts of its content key; empty when it is up to date."""
-    path = executed_path(chapter, profile)
-    if not path.exists():
+    try:
+        key = Executed.read(executed_path(chapter, profile)).key
+    except FileNotFoundError:
         return ["never executed"]
-    executed = Executed.read(path)
-    return changed(executed.key, content_key(chapter, profile, executed.used_data))
+    except ValueError:
+        return ["unreadable notebook"]
+    return changed(key, content_key(chapter, profile, key.get("data", [])))
+
+
+def require_executed(chapters, profile):
+    """Raise `BookError` unless every chapter is executed in its present state."""
+    if stale := [chapter.name for chapter in chapters if stale_parts(chapter, profile)]:
+        command = f"python -m repro run --profile {profile}"
+        raise BookError(f"not executed in their present state: {', '.join(stale)}; `{command}` does it")
 
 
 def _report(chapter, returncode, output, seconds):
@@ -51,27 +70,18 @@ def _report(chapter, returncode, output, seconds):
     return returncode == 0
 
 
-def _execute_in_worker(chapter, profile, threads):
+def _execute_in_worker(chapter, profile, threads, stdin):
     print(f"{chapter.name}: executing with {threads} thread(s) …", flush=True)
     start = time.monotonic()
-    read_end, lifeline = os.pipe()  # the worker's standard input ends when we close it or are killed
-    worker = subprocess.Popen(
+    worker = subprocess.run(
         [sys.executable, "-m", "repro.execute", chapter.root, chapter.name, profile],
         env=os.environ | _kernel_environment(chapter.root, threads),
-        stdin=read_end,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # Ctrl-C is ours to handle
     )
-    os.close(read_end)
-    try:
-        output, _ = worker.communicate(timeout=chapter.time_limit)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
-        output = f"It ran past its time limit of {chapter.time_limit} s; raise `time_limit` or make it smaller."
-    finally:
-        os.close(lifeline)
-    return worker.returncode, output, time.monotonic() - start
+    return worker.returncode, worker.stdout, time.monotonic() - start
 
 
 def _kernel_environment(root, threads):
@@ -123,29 +133,32 @@ def _kernel_messages_to(path):
             os.dup2(terminal.fileno(), 2)
 
 
-def _describe(error):
-    traceback = "\n".join(error.traceback)
-    return f"cell {error.cell_index} (In [{error.exec_count}])\n\n{error.source}\n\n{traceback}"
-
-
-def _end_with_parent():
-    sys.stdin.read()
+def _end_in_time(time_limit):
+    """End this worker and its kernel when the parent is gone or the time is over."""
+    parent_gone, _, _ = select.select([sys.stdin], [], [], time_limit)
+    if not parent_gone:
+        print(f"It ran past its time limit of {time_limit} s; raise `time_limit` or make it smaller.", flush=True)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     os._exit(FAILED)
 
 
 def _worker(root, name, profile):
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     chapter = Chapter(Path(root), name)
     try:
+        threading.Thread(target=_end_in_time, args=[chapter.time_limit], daemon=True).start()
         with _kernel_messages_to(executed_path(chapter, profile).with_suffix(".log")) as terminal:
             execute(chapter, profile, terminal)
     except PapermillExecutionError as error:
-        print(_describe(error))
-        return FAILED
+        print(f"cell {error.cell_index} (In [{error.exec_count}]):\n\n{error.source}\n{error}")
     except BookError as error:
         print(error)
-        return FAILED
-    return 0
+    except Exception:  # such as a kernel that died
+        traceback.print_exc(file=sys.stdout)
+    else:
+        return 0
+    return FAILED
 
 
 if __name__ == "__main__":

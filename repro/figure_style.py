@@ -1,8 +1,5 @@
 """The look of the book's figures."""
 
-import matplotlib as mpl
-import matplotlib_inline.backend_inline
-
 STYLE = {
     "figure.figsize": (7.0, 3.4),
     "figure.constrained_layout.use": True,
@@ -23,5 +20,8 @@ STYLE = {
 
 def use_figure_style():
     """Draw the figures of this notebook as transparent SVG that reads in light and in dark mode."""
+    import matplotlib as mpl  # slow to import, and the command line draws nothing
+    import matplotlib_inline.backend_inline
+
     matplotlib_inline.backend_inline.set_matplotlib_formats("svg", metadata={"Date": None})
     mpl.rcParams.update(STYLE)

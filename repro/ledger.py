@@ -97,16 +97,16 @@ def judge(path, chapters, profile):
     """
     claims = read_claims(path)
     known = recorded(chapters, profile)
-    names = {chapter.name for chapter in chapters}
+    texts = {chapter.name: chapter.text for chapter in chapters}
     errors, judged = [], []
     for claim in claims:
-        found = list(_mistakes(claim, known, names))
-        if not found:
-            try:
+        try:
+            found = list(_mistakes(claim, known, texts))
+            if not found:
                 judged.append(_judge(claim, known))
                 found = [] if profile == "smoke" else _disagreement(judged[-1])
-            except CheckError as error:
-                found = [str(error)]
+        except CheckError as error:
+            found = [str(error)]
         errors += [f"{_at(path, claim)}: {mistake}" for mistake in found]
     if errors:
         raise LedgerError("\n".join(errors))
@@ -119,10 +119,12 @@ def summary(judged):
     return ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS if count[verdict])
 
 
-def _mistakes(claim, known, chapter_names):
-    chapter = claim["chapter"].split("#")[0]
-    if chapter not in chapter_names:
-        yield f"unknown chapter {chapter!r}; the chapters are {', '.join(sorted(chapter_names))}"
+def _mistakes(claim, known, texts):
+    chapter, label = claim["chapter"].split("#")
+    if chapter not in texts:
+        yield f"unknown chapter {chapter!r}; the chapters are {', '.join(sorted(texts))}"
+    elif f"({label})=" not in texts[chapter]:
+        yield f"{chapter!r} has no section labelled ({label})="
     for name in claim.get("evidence", []):
         if name not in known:
             yield f"evidence {name!r} was not recorded by any chapter"
@@ -158,8 +160,12 @@ def _judge(claim, known):
 def _disagreement(claim):
     if claim["computed"] == claim["verdict"]:
         return []
-    values = ", ".join(f"{item['name']} = {item['value']!r}" for item in claim["evidence"])
+    values = ", ".join(f"{item['name']} = {item['value']!r}{_bounds(item['interval'])}" for item in claim["evidence"])
     return [f"the verdict written is {claim['verdict']}, the numbers say {claim['computed']} ({values})"]
+
+
+def _bounds(interval):
+    return f" {list(interval)}" if interval else ""
 
 
 def _at(path, claim):

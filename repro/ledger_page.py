@@ -8,11 +8,10 @@ def anchor(name):
 
 def ledger_table(judged):
     """Markdown: a filterable table with a row per claim."""
-    rows = [_row(["Claim", "Says", "Evidence", "Verdict", "Because"])]
-    rows += [
-        _row([_claim(claim), claim["claim"], _evidence(claim), _verdict(claim), _because(claim)]) for claim in judged
-    ]
-    return "\n".join(["::::{list-table}", ":header-rows: 1", ":class: ledger full-width", "", *rows, "::::", ""])
+    rows = [_row(["Claim", "Verdict", "Because", "Evidence"])]
+    rows += [_row([_claim(claim), _verdict(claim), _because(claim, judged), _evidence(claim)]) for claim in judged]
+    options = [":header-rows: 1", ":widths: 28 14 30 28", ":class: ledger"]
+    return "\n".join(["::::{list-table}", *options, "", *rows, "::::", ""])
 
 
 def _row(cells):
@@ -21,14 +20,17 @@ def _row(cells):
 
 
 def _claim(claim):
-    return f'<span id="{claim["id"]}" class="claim-id">{claim["id"]}</span> <span class="kind">{claim["kind"]}</span>'
+    return (
+        f'<span id="{claim["id"]}" class="claim-id">{claim["id"]}</span> <span class="kind">{claim["kind"]}</span> '
+        + claim["claim"]
+    )
 
 
 def _evidence(claim):
     page, label = claim["chapter"].split("#")
     section = f'<a href="{page}.html#{label}">section</a>'
     measured = [
-        f'<a href="{item["chapter"]}.html#{anchor(item["name"])}">{item["name"]}</a> = {_quantity(item)}'
+        f'<a href="{item["chapter"]}.html#{anchor(item["name"])}">{_breakable(item["name"])}</a> = {_quantity(item)}'
         for item in claim["evidence"]
     ]
     return "<br>".join([*measured, section])
@@ -46,7 +48,14 @@ def _verdict(claim):
     return f'<span class="verdict {claim["computed"]}">{claim["computed"]}</span>'
 
 
-def _because(claim):
+def _because(claim, judged):
     cites = f" {{cite:p}}`{','.join(claim['cites'])}`" if "cites" in claim else ""
-    see = " ".join(f'<a href="#{other}">{other}</a>' for other in claim.get("see", []))
+    pointing_here = [other["id"] for other in judged if claim["id"] in other.get("see", [])]
+    related = sorted({*claim.get("see", []), *pointing_here})
+    see = " ".join(f'<a href="#{other}">{other}</a>' for other in related)
     return claim["because"] + cites + (f" See also {see}." if see else "")
+
+
+def _breakable(name):
+    """A long name that may be broken after each underscore."""
+    return name.replace("_", "_<wbr>")

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from repro.chapters import BookError, chapters, pages
-from repro.execute import stale_parts
+from repro.execute import require_executed
 from repro.executed import Executed, executed_path
 from repro.ledger import judge
 from repro.ledger_page import anchor, ledger_table
@@ -29,29 +29,31 @@ def build(root, profile):
     """Render the book at `root` from the notebooks executed under `profile`.
 
     The site appears at `_build/<profile>/html` in one step, when every page was rendered without a warning; until
-    then, whatever happens, the link points to the last good site.
+    then, whatever happens, the link points to the last good site. That one is kept beside it, older ones are removed.
 
     Returns:
         The path of the index page and the judged claims.
 
     Raises:
-        SiteError: a chapter is not executed in its present state, or Jupyter Book warned.
+        BookError: a chapter is not executed in its present state.
         LedgerError: a verdict disagrees with the numbers.
+        SiteError: Jupyter Book warned.
     """
     book = chapters(root)
-    stale = [chapter.name for chapter in book if stale_parts(chapter, profile)]
-    if stale:
-        raise SiteError(f"not executed in their present state: {', '.join(stale)}; `python -m repro run` does it")
+    require_executed(book, profile)
     judged = judge(root / "book" / "claims.yml", book, profile)
-    sites = root / "_build" / profile / "sites"
-    sites.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root / "_build", prefix="staging-") as folder:
-        staged = _stage(root, Path(folder) / "book", book, profile, judged)
-        site = sites / _digest(staged, root / "requirements.txt", Path(__file__))
+    built = root / "_build" / profile
+    for leftover in built.glob("staging-*"):  # of a build that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=built, prefix="staging-") as folder:
+        staging = Path(folder)
+        staged = _stage(root, staging / "book", book, profile, judged)
+        site = built / "sites" / _digest(staged, root / "requirements.txt", Path(__file__))
+        site.parent.mkdir(exist_ok=True)
         if not site.exists():
-            _render(staged, Path(folder) / "rendered").rename(site)
-    _swap_in(site, root / "_build" / profile / "html")
-    return root / "_build" / profile / "html" / "index.html", judged
+            _render(staged, staging / "rendered").rename(site)
+        _swap_in(site, built / "html", staging)
+    return built / "html" / "index.html", judged
 
 
 def _stage(root, staged, book, profile, judged):
@@ -107,11 +109,16 @@ def _render(staged, output):
     return html
 
 
-def _swap_in(site, link):
-    new = link.with_name(f"html.{os.getpid()}")
-    new.unlink(missing_ok=True)
+def _swap_in(site, link, staging):
+    """Point `link` to `site` and move all sites but this and the previous one to `staging`, which goes away."""
+    kept = {site, link.resolve()}
+    if len(kept) == 1:
+        return
+    new = staging / link.name
     new.symlink_to(site.relative_to(link.parent), target_is_directory=True)
     os.replace(new, link)
+    for old in set(site.parent.iterdir()) - kept:
+        old.rename(staging / old.name)  # whole, since a site that is half removed would pass for a good one
 
 
 def _digest(folder, *more):

@@ -1,0 +1,59 @@
+"""`repro.chapters`: reading the book's folder."""
+
+import mini_book
+import pytest
+
+from repro.chapters import BookError, Chapter, chapters, pages
+
+
+@pytest.fixture
+def root(tmp_path):
+    return mini_book.write(tmp_path, sums=mini_book.SUMS, more=mini_book.STAMP)
+
+
+def test_pages_come_in_reading_order(root):
+    assert pages(root) == ["index", "sums", "more", "ledger"]
+
+
+def test_chapters_are_the_pages_that_are_notebooks(root):
+    assert [chapter.name for chapter in chapters(root)] == ["sums", "more"]
+    assert [chapter.name for chapter in chapters(root, ["more"])] == ["more"]
+
+
+def test_an_unknown_chapter_is_named_with_the_known_ones(root):
+    with pytest.raises(BookError, match="no chapter called nosuch; the chapters are sums, more"):
+        chapters(root, ["nosuch"])
+
+
+def test_a_page_that_does_not_exist_is_an_error(root):
+    (root / "book" / "more.md").unlink()
+    with pytest.raises(BookError, match="more.md is listed in _toc.yml but does not exist"):
+        chapters(root)
+
+
+def test_a_profile_is_its_name_and_its_overrides(root):
+    assert Chapter(root, "sums").parameters("smoke") == {"PROFILE": "smoke", "N": 2}
+    assert Chapter(root, "sums").parameters("book") == {"PROFILE": "book"}
+    assert Chapter(root, "sums").time_limit == 60
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  time_limit: 60\n", "", "needs `repro:` with `time_limit` and `profiles`"),
+        ("repro:\n", "other:\n", "needs `repro:` with `time_limit` and `profiles`"),
+        ("    smoke:", "    smok:", "unknown profile ['smok']"),
+    ],
+)
+def test_a_mistake_in_the_front_matter_is_named(root, old, new, message):
+    source = root / "book" / "sums.md"
+    source.write_text(source.read_text().replace(old, new, 1))
+    with pytest.raises(BookError) as error:
+        Chapter(root, "sums").parameters("smoke")
+    assert message in str(error.value)
+    assert str(source) in str(error.value)
+
+
+def test_code_leaves_out_prose_and_magics(root):
+    mini_book.write_chapter(root, "more", mini_book.code("%matplotlib inline", "!ls", "import gru_tf"))
+    assert list(Chapter(root, "more").code)[1:] == ["import gru_tf"]

@@ -1,0 +1,65 @@
+"""The ledger as a table."""
+
+from repro.ledger_page import anchor, ledger_table
+
+EVIDENCE = {"name": "sums_mean", "value": 2.0, "unit": "s", "chapter": "sums", "interval": (1.0, 2.5)}
+CLAIM = {
+    "id": "001-mean",
+    "claim": "Their mean\nis small.",
+    "kind": "executable",
+    "chapter": "more#sec-sum",
+    "evidence": [EVIDENCE],
+    "verdict": "confirmed",
+    "computed": "refuted",
+    "because": "It is large.",
+    "cites": ["a2014", "b2015"],
+    "see": ["000-total", "002-other"],
+}
+
+
+def row(claim):
+    _, text = ledger_table([claim]).split("\n* - ")[1:]
+    return [cell.strip() for cell in text.removesuffix("::::\n").split("\n  - ")]
+
+
+def test_a_row_holds_the_claim_its_evidence_and_its_verdict():
+    claim, verdict, because, evidence = row(CLAIM)
+    assert claim.startswith('<span id="001-mean" class="claim-id">001-mean</span>')
+    assert "executable" in claim
+    assert claim.endswith("Their mean is small.")
+    assert '<a href="sums.html#evidence-sums-mean">sums_<wbr>mean</a> = 2 [1, 2.5] s' in evidence
+    assert evidence.endswith('<a href="more.html#sec-sum">section</a>')
+    assert verdict == '<span class="verdict refuted">refuted</span>', "what the numbers say, not what was written"
+    assert because.startswith('It is large. {cite:p}`a2014,b2015` See also <a href="#000-total">000-total</a>')
+
+
+def test_a_row_without_evidence_or_citation():
+    bare = {key: value for key, value in CLAIM.items() if key not in ("cites", "see")} | {"evidence": []}
+    _, _, because, evidence = row(bare)
+    assert evidence == '<a href="more.html#sec-sum">section</a>'
+    assert because == "It is large."
+
+
+def test_quantities_are_written_for_people():
+    shown = [
+        row(CLAIM | {"evidence": [EVIDENCE | {"value": value, "interval": None, "unit": None}]})[3]
+        .split("<br>")[0]
+        .split(" = ")[1]
+        for value in (1 / 3, 1234567, True, "cpu")
+    ]
+    assert shown == ["0.3333", "1234567", "True", "cpu"]
+
+
+def test_related_claims_link_both_ways():
+    other = CLAIM | {"id": "002-other", "see": []}
+    text = ledger_table([CLAIM, other])
+    assert '<a href="#002-other">' in text
+    assert '<a href="#001-mean">' in text
+
+
+def test_a_row_for_every_claim():
+    assert ledger_table([CLAIM] * 3).count("\n* - ") == 4
+
+
+def test_the_anchor_is_a_valid_id():
+    assert anchor("sums_mean_low") == "evidence-sums-mean-low"

@@ -57,7 +57,7 @@ def filled_stack(*args, features=3, seed=0, **options):
     chance = np.random.default_rng(seed)
     for layer in layers:
         layer.build((None, None, features))
-        layer.set_weights([chance.normal(size=weight.shape) for weight in layer.weights])
+        layer.set_weights([chance.normal(scale=0.5, size=weight.shape) for weight in layer.weights])
         features = layer.compute_output_shape((None, 1, features))[-1]
     return layers
 
@@ -496,6 +496,20 @@ def test_a_wrong_state_dict_is_refused(case):
     given, message = BAD_STATE_DICTS[case]
     with pytest.raises(ValueError, match=message):
         weights.from_torch(given)
+
+
+class OnADevice:
+    """A tensor whose values are not in the memory of the CPU."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor")
+
+
+def test_a_tensor_that_is_no_array_and_a_state_dict_that_is_none_are_refused():
+    with pytest.raises(ValueError, match="bias_ih_l0 is no NumPy array.*cuda:0.*convert it in PyTorch, with .detach()"):
+        weights.from_torch(changed(ONE, bias_ih_l0=OnADevice()))
+    with pytest.raises(TypeError, match="state_dict is a list: pass the state_dict()"):
+        weights.from_torch([np.zeros(3)])
 
 
 def both_ways(forward, backward, **options):

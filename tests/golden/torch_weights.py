@@ -25,7 +25,7 @@ def values(options):
     gru = torch.nn.GRU(INPUTS, UNITS, batch_first=True, **options)
     with torch.no_grad():
         for parameter in gru.parameters():
-            parameter.normal_()  # larger than by default, so that the gates matter
+            parameter.normal_(std=0.5)  # larger than by default, so that the gates matter
         directions = options["num_layers"] * (1 + options["bidirectional"])
         sequences = torch.randn(BATCH, STEPS, INPUTS, dtype=options["dtype"])
         initial_state = torch.randn(directions, BATCH, UNITS, dtype=options["dtype"])

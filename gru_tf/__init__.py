@@ -1,7 +1,7 @@
-"""A GRU layer for Keras on TensorFlow: `GRU`, its `GRUCell`, and the NumPy `reference` that judges both."""
+"""A GRU layer for Keras on TensorFlow: `GRU`, its `GRUCell`, their `weights`, and the NumPy `reference`."""
 
-from gru_tf import reference
+from gru_tf import reference, weights
 from gru_tf.cell import GRUCell
 from gru_tf.layer import GRU
 
-__all__ = ["GRU", "GRUCell", "reference"]
+__all__ = ["GRU", "GRUCell", "reference", "weights"]

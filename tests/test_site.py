@@ -79,7 +79,7 @@ class TestABuiltSite:
 
     def test_the_ledger_links_to_it(self, html):
         ledger = (html / "book" / "ledger.html").read_text()
-        assert '<a href="sums.html#evidence-sums-total">sums_total</a> = 6 apples' in ledger
+        assert '<a href="sums.html#evidence-sums-total">sums_<wbr>total</a> = 6 apples' in ledger
         assert '<a href="sums.html#sec-sum">section</a>' in ledger
         assert ledger.count('class="verdict ') == 3
 

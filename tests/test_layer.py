@@ -434,7 +434,7 @@ def test_dropout_with_a_seed_equals_keras(options):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("options", DROPOUTS[:3], ids=str)
 def test_dropout_masks_are_fresh_for_each_call_and_off_at_inference(options, mode):
-    p = problem()
+    p = problem(batch=40)  # so many masks are not equal by chance
     layer, without = load(GRU(p.units, **options), p), load(GRU(p.units), p)
     x = tf.constant(p.sequences, "float32")
     train = MODES[mode](lambda x: layer(x, training=True))
@@ -446,11 +446,11 @@ def test_dropout_masks_are_fresh_for_each_call_and_off_at_inference(options, mod
 @pytest.mark.parametrize("options", DROPOUTS[:3], ids=str)
 def test_dropout_masks_hold_for_all_steps_of_a_call(options, mode):
     # Equal inputs, and a state that an open update gate keeps, give equal reset gates if no mask changes.
-    p = problem(steps=8)
+    p = problem(batch=40, steps=8)
     layer = load(GRU(p.units, return_gates=True, **options), p)
     layer.cell.bias.assign(np.where(np.arange(9) < 3, 1e3, 0.0) * np.ones((2, 1)))
     call = MODES[mode](lambda x, state: layer(x, initial_state=state, training=True))
-    _, gates = call(tf.ones((4, 8, 2)), tf.ones((4, 3)))
+    _, gates = call(tf.ones((40, 8, 2)), tf.ones((40, 3)))
     reset = gates["reset"].numpy()
     assert_close(reset, np.broadcast_to(reset[:, :1], reset.shape), SAME["float32"])
     assert len(np.unique(reset[:, 0], axis=0)) > 1  # the rows have masks of their own

@@ -1,4 +1,4 @@
-# `make book` and `make test` need Python >= 3.11 and make, and set up the rest.
+# `make book` and `make test` need Python 3.11 to 3.13 and make, and set up the rest.
 PYTHON ?= python3
 PROFILE ?= book
 BIN := .venv/bin
@@ -35,7 +35,7 @@ clean: ## Remove the environment and everything built
 
 # uv installs everything else in seconds; it is itself installed from the lock, hash and all.
 $(READY): requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "The lock is for Python 3.11 to 3.13: make PYTHON=…")'
 	$(PYTHON) -m venv --clear .venv
 	awk '/^[^ #]/ {uv = /^uv==/} uv' requirements.txt > .venv/uv.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt

@@ -15,6 +15,28 @@ SAME = {"float32": 1e-5, "float64": 1e-12}
 FINITE_DIFFERENCES = 1e-8  # what central differences in float64 leave of 16 digits, with some room
 HALF_PRECISION = 0.03  # bfloat16 keeps three digits, and errors add up over the steps
 
+# For each option of a cell a value that is not its default.
+OTHER_CELL_VALUES = {
+    "activation": "relu",
+    "recurrent_activation": "hard_sigmoid",
+    "use_bias": False,
+    "kernel_initializer": "he_normal",
+    "recurrent_initializer": "glorot_normal",
+    "bias_initializer": "ones",
+    "kernel_regularizer": "l1",
+    "recurrent_regularizer": "l2",
+    "bias_regularizer": "l1l2",
+    "kernel_constraint": "max_norm",
+    "recurrent_constraint": "unit_norm",
+    "bias_constraint": "non_neg",
+    "dropout": 0.25,
+    "recurrent_dropout": 0.5,
+    "reset_after": False,
+    "seed": 7,
+    "update_gate": "write",
+    "implementation": 1,
+}
+
 MODES = {
     "eager": lambda function: function,
     "graph": tf.function,

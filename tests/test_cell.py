@@ -6,30 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from parity import SAME, assert_close, assert_same, load, measure, problem
+from parity import OTHER_CELL_VALUES, SAME, assert_close, assert_same, load, measure, problem
 
 from gru_tf import GRUCell, reference
-
-OTHER_VALUES = {
-    "activation": "relu",
-    "recurrent_activation": "hard_sigmoid",
-    "use_bias": False,
-    "kernel_initializer": "he_normal",
-    "recurrent_initializer": "glorot_normal",
-    "bias_initializer": "ones",
-    "kernel_regularizer": "l1",
-    "recurrent_regularizer": "l2",
-    "bias_regularizer": "l1l2",
-    "kernel_constraint": "max_norm",
-    "recurrent_constraint": "unit_norm",
-    "bias_constraint": "non_neg",
-    "dropout": 0.25,
-    "recurrent_dropout": 0.5,
-    "reset_after": False,
-    "seed": 7,
-    "update_gate": "write",
-    "implementation": 1,
-}
 
 
 def built(cell_class, p, **options):
@@ -125,7 +104,7 @@ def test_the_constructor_takes_the_arguments_of_keras_in_their_order():
 @pytest.mark.parametrize("name", list(inspect.signature(GRUCell).parameters)[1:-1])
 def test_the_config_keeps_every_option(name):
     default = GRUCell(3).get_config()
-    config = GRUCell(3, **{name: OTHER_VALUES[name]}).get_config()
+    config = GRUCell(3, **{name: OTHER_CELL_VALUES[name]}).get_config()
     assert config[name] != default[name]
     assert GRUCell.from_config(config).get_config() == config
 

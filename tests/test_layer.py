@@ -15,6 +15,7 @@ from parity import (
     HALF_PRECISION,
     MASKS,
     MODES,
+    OTHER_CELL_VALUES,
     SAME,
     assert_close,
     assert_same,
@@ -253,34 +254,16 @@ def test_the_constructor_takes_the_arguments_of_keras_in_their_order():
     assert ours[: len(theirs) - 1] == theirs[:-1]
 
 
-OTHER_VALUES = {
-    "activation": "relu",
-    "recurrent_activation": "hard_sigmoid",
-    "use_bias": False,
-    "kernel_initializer": "he_normal",
-    "recurrent_initializer": "glorot_normal",
-    "bias_initializer": "ones",
-    "kernel_regularizer": "l1",
-    "recurrent_regularizer": "l2",
-    "bias_regularizer": "l1l2",
+OTHER_VALUES = OTHER_CELL_VALUES | {
     "activity_regularizer": "l2",
-    "kernel_constraint": "max_norm",
-    "recurrent_constraint": "unit_norm",
-    "bias_constraint": "non_neg",
-    "dropout": 0.25,
-    "recurrent_dropout": 0.5,
-    "seed": 7,
     "return_sequences": True,
     "return_state": True,
     "go_backwards": True,
     "stateful": True,
     "unroll": True,
-    "reset_after": False,
     "use_cudnn": False,
-    "update_gate": "write",
     "return_gates": True,
     "zero_output_for_mask": True,
-    "implementation": 1,
     # These reach Keras's base class through **kwargs.
     "name": "named",
     "dtype": "float64",

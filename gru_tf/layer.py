@@ -4,8 +4,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+# Not public; it tells whether this trace is to be compiled by XLA as a whole.
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
 from gru_tf.cell import GATES, GRUCell
-from gru_tf.runtimes import portable
+from gru_tf.runtimes import FUSED, RUNTIMES, fused
 
 # What cuDNN computes; any other value of these options needs another runtime.
 _CUDNN_OPTIONS = {
@@ -33,6 +36,10 @@ class GRU(keras.layers.RNN):
             (Chung et al. 2014).
         return_gates: whether to return the sequences of the gates too.
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
+        runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
+            shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option.
+            "auto" takes a fused one where the options allow it: "xla" under `jit_compile=True` and in a graph with
+            static B and T, else "graph".
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
@@ -95,6 +102,7 @@ class GRU(keras.layers.RNN):
         update_gate="keep",
         return_gates=False,
         zero_output_for_mask=False,
+        runtime="auto",
         implementation=2,
         **kwargs,
     ):
@@ -135,9 +143,13 @@ class GRU(keras.layers.RNN):
         )
         if use_cudnn not in (True, False, "auto"):
             raise ValueError(f"use_cudnn={use_cudnn!r} is unknown: pass True, False or 'auto'.")
+        if runtime not in ("auto", *RUNTIMES):
+            raise ValueError(f"runtime={runtime!r} is unknown: pass 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
         self.use_cudnn = use_cudnn
         self.return_gates = return_gates
         self.runtime = None
+        self._wanted_runtime = runtime
+        self._require_runtime_options()
         self.input_spec = keras.layers.InputSpec(ndim=3)
         if use_cudnn is True:
             self._require_cudnn_options()
@@ -171,12 +183,12 @@ class GRU(keras.layers.RNN):
         if self.use_cudnn is True:
             raise ValueError("use_cudnn=True, but there is no cuDNN runtime here: pass use_cudnn='auto'.")
         record = [*(["state"] if self.return_sequences else []), *(GATES if self.return_gates else [])]
-        self.runtime = "portable"
+        self.runtime = self._choose_runtime(sequences)
         try:
             if training:
                 self.cell.get_dropout_mask(sequences[:, 0])
                 self.cell.get_recurrent_dropout_mask(state)
-            return portable.run(
+            return RUNTIMES[self.runtime].run(
                 self.cell,
                 sequences,
                 state,
@@ -188,6 +200,15 @@ class GRU(keras.layers.RNN):
         finally:
             self.cell.reset_dropout_mask()
             self.cell.reset_recurrent_dropout_mask()
+
+    def _choose_runtime(self, sequences):
+        self._require_runtime_options()
+        if self._wanted_runtime != "auto":
+            return self._wanted_runtime
+        if fused.obstacle(self.cell, self.unroll):
+            return "portable"
+        in_static_graph = tf.inside_function() and None not in sequences.shape
+        return "xla" if in_static_graph or GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()) else "graph"
 
     def _results(self, output, state, gates):
         """What a call returns of these three: one of them alone, or a tuple."""
@@ -261,6 +282,7 @@ class GRU(keras.layers.RNN):
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
             "use_cudnn": self.use_cudnn,
             "return_gates": self.return_gates,
+            "runtime": self._wanted_runtime,
         }
         return {**self.cell.get_config(), **base, **own}
 
@@ -268,6 +290,11 @@ class GRU(keras.layers.RNN):
     def from_config(cls, config):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
+
+    def _require_runtime_options(self):
+        obstacle = fused.obstacle(self.cell, self.unroll)
+        if self._wanted_runtime in FUSED and obstacle:
+            raise ValueError(f"runtime={self._wanted_runtime!r} has no {obstacle}: pass runtime='auto'.")
 
     def _require_cudnn_options(self):
         config = self.get_config()

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gru_tf import reference
+from gru_tf.runtimes import FUSED, RUNTIMES
 
 # Largest difference allowed, as a fraction of the largest expected value.
 SAME = {"float32": 1e-5, "float64": 1e-12}
@@ -42,6 +43,14 @@ MODES = {
     "graph": tf.function,
     "jit": lambda function: tf.function(function, jit_compile=True),
 }
+
+
+def per_runtime(rows, runtimes=RUNTIMES):
+    """The rows once for each runtime, a fused one without the options that it does not have."""
+    return [{**row, "runtime": name, **(FUSED_HAS if name in FUSED else {})} for name in runtimes for row in rows]
+
+
+FUSED_HAS = {"activation": "tanh", "recurrent_activation": "sigmoid", "unroll": False}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from keras.src.layers.rnn import bidirectional_test, gru_test, stacked_rnn_cells_test
 
 from gru_tf import GRU, GRUCell
+from gru_tf.runtimes import RUNTIMES, fused
 
 
 @pytest.fixture(autouse=True)
@@ -18,16 +19,49 @@ def our_classes_in_place_of_those_of_keras(monkeypatch):
     monkeypatch.setattr(keras.src.layers, "GRUCell", GRUCell)
 
 
+def prefer(runtime, monkeypatch):
+    """Let this runtime serve all that it can."""
+    monkeypatch.setattr(
+        GRU,
+        "_choose_runtime",
+        lambda self, _: "portable" if fused.obstacle(self.cell, self.unroll) else runtime,
+    )
+
+
+class OnOneRuntime:
+    runtime = "portable"
+
+    @pytest.fixture(autouse=True)
+    def _prefer(self, monkeypatch):
+        prefer(self.runtime, monkeypatch)
+
+
 @pytest.mark.slow
-class TestGRU(gru_test.GRUTest):
+class TestGRU(OnOneRuntime, gru_test.GRUTest):
     pass
 
 
+class TestGRUOnGraph(TestGRU):
+    runtime = "graph"
+
+
+class TestGRUOnXLA(TestGRU):
+    runtime = "xla"
+
+
 @pytest.mark.slow
-class TestBidirectional(bidirectional_test.SimpleRNNTest):
+class TestBidirectional(OnOneRuntime, bidirectional_test.SimpleRNNTest):
     @unittest.skip("asks whether Keras's Bidirectional would fuse an instance of Keras's own GRU class")
     def test_fused_gru_eligibility(self):
         pass
+
+
+class TestBidirectionalOnGraph(TestBidirectional):
+    runtime = "graph"
+
+
+class TestBidirectionalOnXLA(TestBidirectional):
+    runtime = "xla"
 
 
 @pytest.mark.slow
@@ -51,7 +85,6 @@ CHECK_SHAPES = [
     (TestGRU, "test_basics"),
     (TestGRU, "test_stateful_with_symbolic_batch_size"),
     (TestBidirectional, "test_fused_gru_matches_unfused"),
-    (TestStackedRNNCells, "test_basics"),
 ]
 
 
@@ -62,22 +95,34 @@ def complaints(case, name):
     return "".join(text for _, text in result.failures + result.errors)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(("case", "name"), CHECK_VALUES + CHECK_SHAPES)
-def test_a_step_of_ours_that_raises_makes_them_fail(case, name, monkeypatch):
+def test_a_runtime_of_ours_that_raises_makes_them_fail(case, name, runtime, monkeypatch):
+    def broken(*args, **kwargs):
+        raise NotImplementedError("our broken runtime")
+
+    prefer(runtime, monkeypatch)
+    monkeypatch.setattr(RUNTIMES[runtime], "run", broken)
+    assert "our broken runtime" in complaints(case, name)
+
+
+def test_a_step_of_ours_that_raises_makes_stacked_cells_fail(monkeypatch):
     def broken(*args, **kwargs):
         raise NotImplementedError("our broken step")
 
     monkeypatch.setattr(GRUCell, "step", broken)
-    assert "our broken step" in complaints(case, name)
+    assert "our broken step" in complaints(TestStackedRNNCells, "test_basics")
 
 
+@pytest.mark.parametrize("runtime", ["portable", "graph"])
 @pytest.mark.parametrize(("case", "name"), CHECK_VALUES)
-def test_a_wrong_equation_of_ours_makes_them_fail(case, name, monkeypatch):
-    right = GRUCell.step
+def test_a_wrong_equation_of_ours_makes_them_fail(case, name, runtime, monkeypatch):
+    right = RUNTIMES[runtime].run
 
-    def wrong(self, inputs, state, training=False):
-        _, gates = right(self, inputs, state, training)
-        return (1 - gates["update"]) * state + gates["update"] * gates["candidate"], gates
+    def wrong(cell, *args, **options):
+        cell.update_gate = "write"
+        return right(cell, *args, **options)
 
-    monkeypatch.setattr(GRUCell, "step", wrong)
+    prefer(runtime, monkeypatch)
+    monkeypatch.setattr(RUNTIMES[runtime], "run", wrong)
     assert "Not equal to tolerance" in complaints(case, name)

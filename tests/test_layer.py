@@ -22,12 +22,14 @@ from parity import (
     covering_rows,
     load,
     measure,
+    per_runtime,
     problem,
     referee,
     results_of,
 )
 
 from gru_tf import GRU, GRUCell, reference
+from gru_tf.runtimes import RUNTIMES
 
 GATES = ("reset", "update", "candidate")
 
@@ -57,15 +59,17 @@ def keras_is_right(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", covering_rows(GRID, keras_is_right), ids=lambda row: "-".join(map(str, row.values())))
+@pytest.mark.parametrize(
+    "row", per_runtime(covering_rows(GRID, keras_is_right)), ids=lambda row: "-".join(map(str, row.values()))
+)
 def test_results_and_gradients_equal_those_of_keras(row):
     options = dict(row)
-    mode, mask, shape = (options.pop(name) for name in ("mode", "mask", "shape"))
+    mode, mask, shape, runtime = (options.pop(name) for name in ("mode", "mask", "shape", "runtime"))
     p = problem(*shape, reset_after=row["reset_after"], use_bias=row["use_bias"], mask=mask)
-    ours, theirs = (load(layer_class(p.units, **options), p) for layer_class in (GRU, keras.layers.GRU))
+    ours, theirs = load(GRU(p.units, runtime=runtime, **options), p), load(keras.layers.GRU(p.units, **options), p)
     assert [(w.name, w.shape) for w in ours.weights] == [(w.name, w.shape) for w in theirs.weights]
     assert_same(measure(ours, p, mode), measure(theirs, p, "graph"), SAME[row["dtype"]])
-    assert ours.runtime == "portable"
+    assert ours.runtime == runtime
 
 
 def test_the_case_in_which_keras_zeroes_the_wrong_steps():
@@ -84,27 +88,27 @@ def test_the_case_in_which_keras_zeroes_the_wrong_steps():
 # ---- Parity with the reference, in float64 -------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("mask", "reset_after", "use_bias", "update_gate", "go_backwards", "zero_output_for_mask"),
-    list(itertools.product(MASKS, [True, False], [True, False], ["keep", "write"], [False, True], [False, True])),
-)
-def test_results_and_gates_equal_the_reference(
-    mask, reset_after, use_bias, update_gate, go_backwards, zero_output_for_mask
-):
-    p = problem(steps=4, reset_after=reset_after, use_bias=use_bias, mask=mask)
-    common = {
-        "reset_after": reset_after,
-        "update_gate": update_gate,
-        "go_backwards": go_backwards,
-        "zero_output_for_mask": zero_output_for_mask,
-        "return_sequences": True,
-        "return_state": True,
-        "return_gates": True,
-    }
-    layer = load(GRU(p.units, use_bias=use_bias, dtype="float64", **common), p)
-    results = keras.tree.flatten(layer(p.sequences, initial_state=p.initial_state, mask=p.mask))
-    actual = {f"result {i}": result.numpy() for i, result in enumerate(results)}
-    assert_same(actual, referee(p, **common), SAME["float64"])
+FLAGS = {
+    "mask": list(MASKS),
+    "reset_after": [True, False],
+    "use_bias": [True, False],
+    "update_gate": ["keep", "write"],
+    "go_backwards": [False, True],
+    "zero_output_for_mask": [False, True],
+    "mode": list(MODES),
+}
+
+
+@pytest.mark.parametrize("row", per_runtime(covering_rows(FLAGS)), ids=lambda row: "-".join(map(str, row.values())))
+def test_results_and_gates_equal_the_reference(row):
+    p = problem(steps=4, reset_after=row["reset_after"], use_bias=row["use_bias"], mask=row["mask"])
+    flags = {name: row[name] for name in ("reset_after", "update_gate", "go_backwards", "zero_output_for_mask")}
+    flags |= {"return_sequences": True, "return_state": True, "return_gates": True}
+    layer = load(GRU(p.units, use_bias=row["use_bias"], runtime=row["runtime"], dtype="float64", **flags), p)
+    sequences, state = tf.constant(p.sequences), tf.constant(p.initial_state)
+    call = MODES[row["mode"]](lambda: layer(sequences, initial_state=state, mask=p.mask))
+    actual = {f"result {i}": result.numpy() for i, result in enumerate(keras.tree.flatten(call()))}
+    assert_same(actual, referee(p, **flags), SAME["float64"])
 
 
 @given(data=st.data())
@@ -122,7 +126,8 @@ def test_any_shape_any_mask_any_flags_equal_the_reference(data):
         )
     }
     flags["update_gate"] = data.draw(st.sampled_from(["keep", "write"]))
-    unroll, use_bias = data.draw(st.booleans()), data.draw(st.booleans())
+    runtime, use_bias = data.draw(st.sampled_from(list(RUNTIMES))), data.draw(st.booleans())
+    unroll = runtime == "portable" and data.draw(st.booleans())
     p = problem(
         batch,
         steps,
@@ -133,12 +138,13 @@ def test_any_shape_any_mask_any_flags_equal_the_reference(data):
         mask=data.draw(st.none() | hnp.arrays(bool, (batch, steps)), label="mask"),
         seed=data.draw(st.integers(0, 99)),
     )
-    layer = load(GRU(units, unroll=unroll, use_bias=use_bias, dtype="float64", **flags), p)
+    layer = load(GRU(units, runtime=runtime, unroll=unroll, use_bias=use_bias, dtype="float64", **flags), p)
     results = keras.tree.flatten(layer(p.sequences, initial_state=p.initial_state, mask=p.mask))
     actual = {f"result {i}": result.numpy() for i, result in enumerate(results)}
     assert_same(actual, referee(p, **flags), SAME["float64"])
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("reset_after", "update_gate", "mask"),
@@ -149,11 +155,11 @@ def test_any_shape_any_mask_any_flags_equal_the_reference(data):
         (False, "write", "none"),
     ],
 )
-def test_gradients_equal_central_differences_of_the_reference(reset_after, update_gate, mask, mode):
+def test_gradients_equal_central_differences_of_the_reference(reset_after, update_gate, mask, mode, runtime):
     p = problem(3, 4, reset_after=reset_after, mask=mask)
     common = {"reset_after": reset_after, "update_gate": update_gate, "return_sequences": True}
     common |= {"return_state": True, "return_gates": True}
-    layer = load(GRU(p.units, dtype="float64", **common), p)
+    layer = load(GRU(p.units, runtime=runtime, dtype="float64", **common), p)
     measured = measure(layer, p, mode)
     assert_same(results_of(measured), referee(p, **common), SAME["float64"])
 
@@ -235,15 +241,6 @@ def test_gates_of_a_stateful_layer_continue():
 # ---- The names of what ran, and drop-in use ------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_layer_says_which_runtime_served_the_call(mode):
-    p = problem()
-    layer = load(GRU(p.units), p)
-    assert layer.runtime is None
-    MODES[mode](layer)(tf.constant(p.sequences, "float32"))
-    assert layer.runtime == "portable"
-
-
 def test_it_inherits_from_no_gru_of_keras():
     assert not issubclass(GRU, keras.layers.GRU)
     assert not issubclass(GRUCell, keras.layers.GRUCell)
@@ -264,6 +261,7 @@ OTHER_VALUES = OTHER_CELL_VALUES | {
     "use_cudnn": False,
     "return_gates": True,
     "zero_output_for_mask": True,
+    "runtime": "xla",
     # These reach Keras's base class through **kwargs.
     "name": "named",
     "dtype": "float64",
@@ -322,12 +320,12 @@ def test_a_default_layer_supports_jit():
 # ---- State ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_stateful_layer_equals_keras_call_after_call(mode):
+def test_a_stateful_layer_equals_keras_call_after_call(mode, runtime):
     p = problem(mask="right")
-    ours, theirs = (
-        load(layer_class(p.units, stateful=True, return_sequences=True), p) for layer_class in (GRU, keras.layers.GRU)
-    )
+    options = {"stateful": True, "return_sequences": True}
+    ours, theirs = load(GRU(p.units, runtime=runtime, **options), p), load(keras.layers.GRU(p.units, **options), p)
     call = MODES[mode](lambda x, mask: ours(x, mask=mask))
     x, mask = tf.constant(p.sequences, "float32"), tf.constant(p.mask)
     for _ in range(3):
@@ -358,9 +356,10 @@ def test_a_symbolic_initial_state_in_a_functional_model():
 # ---- Masks ---------------------------------------------------------------------------------------
 
 
-def test_what_stands_in_a_padded_step_does_not_matter():
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_stands_in_a_padded_step_does_not_matter(runtime):
     p = problem(mask="middle")
-    layer = load(GRU(p.units, return_sequences=True), p)
+    layer = load(GRU(p.units, runtime=runtime, return_sequences=True), p)
     other = np.where(p.mask[..., None], p.sequences, 1e3)
     np.testing.assert_array_equal(layer(p.sequences, mask=p.mask), layer(other, mask=p.mask))
 
@@ -403,34 +402,36 @@ DROPOUTS = [{"dropout": 0.5}, {"dropout": 0.5, "implementation": 1}, {"recurrent
 DROPOUTS += [{"dropout": 0.3, "recurrent_dropout": 0.3, "reset_after": reset_after} for reset_after in (True, False)]
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("options", DROPOUTS, ids=str)
-def test_dropout_with_a_seed_equals_keras(options):
+def test_dropout_with_a_seed_equals_keras(options, runtime):
     p = problem(reset_after=options.get("reset_after", True))
     # With "auto" and implementation=1, Keras multiplies the whole sequence by a list of masks, and fails.
-    ours, theirs = (
-        load(layer_class(p.units, seed=3, use_cudnn=False, **options), p) for layer_class in (GRU, keras.layers.GRU)
-    )
+    theirs = load(keras.layers.GRU(p.units, seed=3, use_cudnn=False, **options), p)
+    ours = load(GRU(p.units, seed=3, runtime=runtime, **options), p)
     for _ in range(2):
         assert_same(measure(ours, p, training=True), measure(theirs, p, training=True), SAME["float32"])
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("options", DROPOUTS[:3], ids=str)
-def test_dropout_masks_are_fresh_for_each_call_and_off_at_inference(options, mode):
+def test_dropout_masks_are_fresh_for_each_call_and_off_at_inference(options, mode, runtime):
     p = problem(batch=40)  # so many masks are not equal by chance
-    layer, without = load(GRU(p.units, **options), p), load(GRU(p.units), p)
+    layer, without = load(GRU(p.units, runtime=runtime, **options), p), load(GRU(p.units, runtime=runtime), p)
     x = tf.constant(p.sequences, "float32")
     train = MODES[mode](lambda x: layer(x, training=True))
     assert np.abs(train(x) - train(x)).max() > 1e-3
     np.testing.assert_array_equal(layer(x), without(x))
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("options", DROPOUTS[:3], ids=str)
-def test_dropout_masks_hold_for_all_steps_of_a_call(options, mode):
+def test_dropout_masks_hold_for_all_steps_of_a_call(options, mode, runtime):
     # Equal inputs, and a state that an open update gate keeps, give equal reset gates if no mask changes.
     p = problem(batch=40, steps=8)
-    layer = load(GRU(p.units, return_gates=True, **options), p)
+    layer = load(GRU(p.units, return_gates=True, runtime=runtime, **options), p)
     layer.cell.bias.assign(np.where(np.arange(9) < 3, 1e3, 0.0) * np.ones((2, 1)))
     call = MODES[mode](lambda x, state: layer(x, initial_state=state, training=True))
     _, gates = call(tf.ones((40, 8, 2)), tf.ones((40, 3)))
@@ -481,11 +482,12 @@ def test_time_distributed_runs_each_sequence_alone():
         assert_close(output[:, i], layer(sequences[:, i]), SAME["float32"])
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_computes_in_half_and_keeps_single_precision_weights(policy):
+def test_mixed_precision_computes_in_half_and_keeps_single_precision_weights(policy, runtime):
     p = problem(mask="right")
     common = {"return_sequences": True, "return_state": True, "return_gates": True, "dropout": 0.1}
-    layer = load(GRU(p.units, dtype=policy, **common), p)
+    layer = load(GRU(p.units, dtype=policy, runtime=runtime, **common), p)
     half = layer.compute_dtype
     results = keras.tree.flatten(layer(p.sequences, initial_state=p.initial_state, mask=p.mask))
     expected = referee(p, **{name: common[name] for name in list(common)[:3]})
@@ -499,9 +501,10 @@ def test_mixed_precision_computes_in_half_and_keeps_single_precision_weights(pol
 # ---- Edges and errors ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", MODES)
-def test_an_empty_batch_gives_empty_results(mode):
-    layer = GRU(3, return_sequences=True, return_state=True, return_gates=True)
+def test_an_empty_batch_gives_empty_results(mode, runtime):
+    layer = GRU(3, runtime=runtime, return_sequences=True, return_state=True, return_gates=True)
     output, state, gates = MODES[mode](layer)(tf.zeros((0, 5, 2)), mask=tf.zeros((0, 5), bool))
     assert output.shape == gates["reset"].shape == (0, 5, 3)
     assert state.shape == (0, 3)
@@ -515,9 +518,10 @@ def test_a_sequence_without_steps_is_an_error():
         call(tf.zeros((4, 0, 2)))
 
 
-def test_a_length_that_only_the_run_knows():
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_length_that_only_the_run_knows(runtime):
     p = problem()
-    layer = load(GRU(p.units, return_sequences=True), p)
+    layer = load(GRU(p.units, runtime=runtime, return_sequences=True), p)
     call = tf.function(layer, input_signature=[tf.TensorSpec((None, None, 2))])
     for steps in (1, 3, 5):
         x = tf.constant(p.sequences[:, :steps], "float32")
@@ -532,6 +536,10 @@ def test_a_length_that_only_the_run_knows():
         ({"recurrent_dropout": -0.5}, "recurrent_dropout=-0.5"),
         ({"update_gate": "forget"}, "update_gate='forget'"),
         ({"use_cudnn": "maybe"}, "use_cudnn='maybe'"),
+        ({"runtime": "fast"}, "runtime='fast' is unknown: pass 'auto' or one of 'graph', 'xla', 'portable'"),
+        ({"runtime": "graph", "activation": "relu"}, "runtime='graph' has no activation='relu'"),
+        ({"runtime": "xla", "recurrent_activation": "linear"}, "runtime='xla' has no recurrent_activation='linear'"),
+        ({"runtime": "xla", "unroll": True}, "runtime='xla' has no unroll=True: pass runtime='auto'"),
         ({"use_cudnn": True, "reset_after": False}, "use_cudnn=True, but cuDNN has no reset_after=False"),
         ({"use_cudnn": True, "activation": "relu"}, "use_cudnn=True, but cuDNN has no activation='relu'"),
     ],
@@ -574,7 +582,8 @@ def test_use_cudnn_is_refused_where_no_cudnn_runtime_serves():
 
 @pytest.mark.parametrize("unroll", [False, True])
 def test_unroll_decides_whether_the_graph_holds_a_loop(unroll):
-    graph = tf.function(GRU(3, unroll=unroll)).get_concrete_function(tf.TensorSpec((4, 5, 2))).graph
+    layer = GRU(3, unroll=unroll, runtime="portable")
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((4, 5, 2))).graph
     assert any("While" in operation.type for operation in graph.get_operations()) is not unroll
 
 

@@ -1,0 +1,198 @@
+"""What the fused runtimes share: the hoisted projection, the backward, and when they can serve.
+
+The input projection of all steps is one GEMM before the loop. A loop is left to the runtime as `scan`, and
+three are needed: the states forwards; their gradients δ backwards; and, for second derivatives, changes w of the
+states forwards. The second is the transpose of the third, so each is the other's gradient, and derivatives
+of any order come from the two.
+
+A scan, `scan(step, rows, start, reverse)`, carries a value (B, H) through the steps, `step(carried, *row)` at each,
+where a row holds the blocks (B, H) of every array (T, B, nH) in `rows`. It returns all carried values,
+(T + 1, B, H), in the order of time, `start` included: at index 0, or with `reverse` at T.
+"""
+
+import keras
+import tensorflow as tf
+
+from gru_tf.runtimes.equations import ResetAfter, ResetBefore
+
+
+def obstacle(cell, unroll):
+    """The option that the fused runtimes do not have, as text, or None."""
+    for name, wanted in {
+        "activation": keras.activations.tanh,
+        "recurrent_activation": keras.activations.sigmoid,
+    }.items():
+        given = getattr(cell, name)
+        if given is not wanted:
+            return f"{name}={getattr(given, '__name__', given)!r}"
+    return "unroll=True" if unroll else None
+
+
+def arguments(cell, sequences, state, mask, training):
+    """What `run` takes of a cell, as tensors: its weights, and its dropout masks for this call."""
+    input_masks = cell.get_dropout_mask(sequences[:, 0]) if training else None
+    state_masks = cell.get_recurrent_dropout_mask(state) if training else None
+    weights = [tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
+    return sequences, tf.convert_to_tensor(state), mask, weights, input_masks, state_masks
+
+
+def run(scan, sequences, state, mask, weights, input_masks, state_masks, *, record, reset_after, update_gate):
+    """Carry the state through the sequences; arguments and results as in `portable.run`.
+
+    It computes in float32 at least, whatever the dtype of the results.
+    """
+    dtype = state.dtype
+    precise = dtype if dtype == tf.float64 else tf.float32
+    sequences, state, weights, input_masks, state_masks = tf.nest.map_structure(
+        lambda values: None if values is None else tf.cast(values, precise),
+        (sequences, state, weights, input_masks, state_masks),
+    )
+    kernel, recurrent_kernel, input_bias, recurrent_bias = _weights(weights, reset_after, update_gate)
+    projection = _projection(sequences, kernel, input_bias, mask, input_masks)  # (T, B, 3H)
+    unit = ResetAfter if reset_after else ResetBefore
+    parameters = (recurrent_kernel, *([recurrent_bias] if reset_after else []), *(state_masks or []))
+    states = _states(scan, unit, projection, state, *parameters)  # (T + 1, B, H)
+
+    recorded = {"state": states[1:]} if "state" in record else {}
+    if set(record) - {"state"}:
+        z, r, c, _ = unit(*parameters).gates(*tf.split(projection, 3, -1), states[:-1])
+        recorded |= {"reset": r, "update": z if update_gate == "keep" else 1 - z, "candidate": c}
+    recorded = {name: tf.cast(tf.transpose(recorded[name], [1, 0, 2]), dtype) for name in record}
+    return tf.cast(states[-1], dtype), recorded
+
+
+def with_static_shapes(results, sequences, state):
+    """The results of a run with all that is known of their shapes, which a traced function may have forgotten."""
+    last, recorded = results
+    whole = *sequences.shape[:2], state.shape[-1]
+    return tf.ensure_shape(last, state.shape), {name: tf.ensure_shape(v, whole) for name, v in recorded.items()}
+
+
+def _weights(weights, reset_after, update_gate):
+    """W, U, the bias (3H,) of the projection and d (H,), for an update gate that keeps the state.
+
+    An open gate that writes is a closed one that keeps, and σ(-a) = 1 - σ(a): the update gate's columns change sign.
+    The recurrent biases d_z and d_r add up with the input biases.
+    """
+    kernel, recurrent_kernel, *bias = weights
+    units = recurrent_kernel.shape[0]
+    bias = bias[0] if bias else tf.zeros((2, 3 * units), kernel.dtype)
+    if reset_after:
+        folded, recurrent_bias = tf.split(bias[1], [2 * units, units])
+        bias = bias[0] + tf.pad(folded, [[0, units]])
+    else:
+        bias, recurrent_bias = bias if bias.shape.rank == 1 else bias[0], None
+    if update_gate == "write":
+        sign = tf.repeat(tf.constant([-1, 1, 1], kernel.dtype), units)
+        kernel, recurrent_kernel, bias = kernel * sign, recurrent_kernel * sign, bias * sign
+    return kernel, recurrent_kernel, bias, recurrent_bias
+
+
+def _projection(sequences, kernel, bias, mask, dropout_masks):
+    """The input's part of all gates at all steps, (T, B, 3H): one GEMM, or with a dropout mask for each gate three.
+
+    A padded step holds its update gate wide open, and so leaves the state as it was.
+    """
+    by_time = tf.transpose(sequences, [1, 0, 2])
+    if isinstance(dropout_masks, list):
+        blocks = zip(dropout_masks, tf.split(kernel, 3, 1), strict=True)
+        projection = tf.concat([tf.tensordot(by_time * m, block, 1) for m, block in blocks], -1) + bias
+    else:
+        by_time = by_time if dropout_masks is None else by_time * dropout_masks
+        projection = tf.tensordot(by_time, kernel, 1) + bias
+    if mask is None:
+        return projection
+    units = kernel.shape[1] // 3
+    padding = tf.concat([tf.fill([units], kernel.dtype.max / 2), tf.zeros([2 * units], kernel.dtype)], 0)
+    return tf.where(tf.transpose(mask)[..., tf.newaxis], projection, padding)
+
+
+def _states(scan, unit, projection, start, *parameters):
+    """h_0 … h_T, (T + 1, B, H), from the projection (T, B, 3H), h_0 (B, H) and the unit's parameters."""
+
+    def values(projection, start, *parameters):
+        def step(h, *x):
+            z, _, c, _ = forward.gates(*x, h)
+            return z * h + (1 - z) * c
+
+        forward = unit(*parameters)
+        return scan(step, [projection], start)
+
+    def gradient(states, upstream, projection, start, *parameters):
+        backward = unit(*parameters)
+        h = states[:-1]
+        coefficients, rest = backward.coefficients(tf.split(projection, 3, -1), h)
+        delta = _state_gradients(scan, unit, upstream, coefficients, parameters)
+        by_projection, *by_parameters = backward.gradients(delta[1:], h, coefficients, rest)
+        return by_projection, delta[0], *by_parameters, *[None] * (len(parameters) - len(by_parameters))
+
+    return _differentiable(values, gradient, projection, start, *parameters)
+
+
+def _state_gradients(scan, unit, upstream, coefficients, parameters):
+    """δ, (T + 1, B, H): δ_T = g_T and δ_t = g_t + Mᵀ δ_{t+1}, from g = `upstream`, (T + 1, B, H)."""
+    n = len(coefficients)
+
+    def values(upstream, *inputs):
+        def step(delta, g, *coefficients):
+            return g + transposed(delta, *coefficients)
+
+        transposed = unit(*inputs[n:]).transposed
+        return scan(step, [upstream[:-1], *inputs[:n]], upstream[-1], reverse=True)
+
+    def gradient(delta, upstream, _, *inputs):
+        w = _state_changes(scan, unit, upstream, inputs[:n], inputs[n:])
+        return w, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
+
+    return _differentiable(values, gradient, upstream, *coefficients, *parameters)
+
+
+def _state_changes(scan, unit, upstream, coefficients, parameters):
+    """w, (T + 1, B, H): w_0 = v_0 and w_{t+1} = v_{t+1} + M w_t, from v = `upstream`, (T + 1, B, H)."""
+    n = len(coefficients)
+
+    def values(upstream, *inputs):
+        def step(w, v, *coefficients):
+            return v + moved(w, *coefficients)
+
+        moved = unit(*inputs[n:]).moved
+        return scan(step, [upstream[1:], *inputs[:n]], upstream[0])
+
+    def gradient(w, upstream, _, *inputs):
+        delta = _state_gradients(scan, unit, upstream, inputs[:n], inputs[n:])
+        return delta, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
+
+    return _differentiable(values, gradient, upstream, *coefficients, *parameters)
+
+
+def _bilinear_gradients(unit, delta, w, inputs, n):
+    """The gradients of Σ δ ⊙ M w over all steps by what M is made of: n coefficients, and parameters."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        moved = unit(*inputs[n:]).moved(w, *inputs[:n])
+    return tape.gradient(moved, inputs, delta)
+
+
+def _differentiable(values, gradient, *inputs):
+    """`values(*inputs)`, with the gradient `gradient(values, upstream, *inputs)` in place of TensorFlow's.
+
+    No tape sees how the values are computed, from either end: it would store what each step of a loop did.
+    """
+    computed = values(*map(tf.stop_gradient, inputs))
+    return _with_gradient(gradient, tf.stop_gradient(computed), *inputs)
+
+
+def _with_gradient(gradient, values, *inputs):
+    """The values as a function of the inputs, and as one again where the gradient uses them: for any order."""
+
+    @tf.custom_gradient
+    def attach(*tensors):
+        # Copies belong to the graph that is being built, and so can be differentiated with it.
+        values, *inputs = map(tf.identity, tensors)
+
+        def backward(upstream):
+            return None, *gradient(_with_gradient(gradient, values, *inputs), upstream, *inputs)
+
+        return values, backward
+
+    return attach(values, *inputs)

@@ -4,11 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# Not public; it tells whether this trace is to be compiled by XLA as a whole.
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
-
 from gru_tf.cell import GATES, GRUCell
-from gru_tf.runtimes import FUSED, RUNTIMES, fused
+from gru_tf.runtimes import FUSED, RUNTIMES, fused, xla
 
 # What cuDNN computes; any other value of these options needs another runtime.
 _CUDNN_OPTIONS = {
@@ -208,7 +205,7 @@ class GRU(keras.layers.RNN):
         if fused.obstacle(self.cell, self.unroll):
             return "portable"
         in_static_graph = tf.inside_function() and None not in sequences.shape
-        return "xla" if in_static_graph or GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()) else "graph"
+        return "xla" if in_static_graph or xla.compiles_this_trace() else "graph"
 
     def _results(self, output, state, gates):
         """What a call returns of these three: one of them alone, or a tuple."""

@@ -3,6 +3,8 @@
 import itertools
 import os
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -40,9 +42,12 @@ def loss_and_inputs(p, runtime, **options):
 @pytest.mark.parametrize("runtime", FUSED)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("reset_after", "update_gate", "mask"), [(True, "keep", "middle"), (False, "write", "empty row")]
+    ("reset_after", "update_gate", "mask", "training"),
+    [(True, "keep", "middle", True), (False, "write", "empty row", True), (True, "write", "right", False)],
 )
-def test_hessian_vector_products_equal_central_differences_of_gradients(reset_after, update_gate, mask, mode, runtime):
+def test_hessian_vector_products_equal_central_differences_of_gradients(
+    reset_after, update_gate, mask, training, mode, runtime
+):
     p = problem(3, 4, reset_after=reset_after, mask=mask)
     layer, gradients, inputs = loss_and_inputs(p, runtime, reset_after=reset_after, update_gate=update_gate)
     random_values = np.random.default_rng(1)
@@ -56,7 +61,7 @@ def test_hessian_vector_products_equal_central_differences_of_gradients(reset_af
             mask = None if p.mask is None else tf.constant(p.mask)
             with tf.GradientTape() as tape:
                 tape.watch([sequences, state])
-                results = keras.tree.flatten(layer(sequences, initial_state=state, mask=mask))
+                results = keras.tree.flatten(layer(sequences, initial_state=state, mask=mask, training=training))
                 total = tf.add_n([tf.reduce_sum(tf.sin((i + 2.0) * result)) for i, result in enumerate(results)])
             first = tape.gradient(total, [sequences, state, *weights])
             product = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(first, direction, strict=True)])
@@ -178,7 +183,7 @@ def test_an_error_in_the_second_derivatives_is_caught(index, reset_after, monkey
     check = test_hessian_vector_products_equal_central_differences_of_gradients
     monkeypatch.setattr(UNITS[reset_after], *_dropped("moved", index)(UNITS[reset_after]))
     with pytest.raises(AssertionError, match="exceeds"):
-        check(reset_after, "keep", "none", "graph", "graph")
+        check(reset_after, "keep", "none", False, "graph", "graph")
 
 
 @pytest.mark.parametrize("reset_after", [True, False])
@@ -265,6 +270,33 @@ def test_eager_calls_of_many_shapes_share_a_few_traces(monkeypatch):
     for batch, steps in itertools.product((1, 2, 3), (2, 3, 5, 9)):
         layer(tf.zeros((batch, steps, 2)))
     assert len(traces) <= 4
+
+
+STEPS_ON_NEW_DATA = """
+import tensorflow as tf
+from gru_tf import GRU
+
+layer = GRU(3, dropout=0.5, recurrent_dropout=0.5, runtime="xla")
+layer.build((4, 5, 2))
+
+@tf.function(jit_compile={jit_compile})
+def gradients(x):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, training=True))
+    return tape.gradient(loss, layer.trainable_weights)
+
+for _ in range(3):
+    gradients(tf.random.normal((4, 5, 2)))
+"""
+
+
+@pytest.mark.parametrize(("jit_compile", "programs"), [(True, 1), (False, 2)])
+def test_a_training_step_is_compiled_once_whatever_the_data(jit_compile, programs, tmp_path):
+    # Where a shape reached XLA through what the data are computed from, each batch had a program of its own.
+    script = STEPS_ON_NEW_DATA.format(jit_compile=jit_compile)
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True)
+    assert len(list(tmp_path.glob("*before_optimizations.txt"))) == programs
 
 
 # ---- Numbers at the edge -------------------------------------------------------------------------

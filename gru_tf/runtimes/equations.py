@@ -16,23 +16,22 @@ class ResetAfter:
     """The reset gate after the product: c = tanh(x_h + r ⊙ s), s = h U_h + d.
 
     It is made from U = [U_z, U_r, U_h], (H, 3H), d, (H,), and recurrent dropout's masks (B, H), none or three: of the
-    h that U_z, U_r and U_h see.
+    h that U_z, U_r and U_h see. `joined` is that of `_Products`.
     """
 
-    def __init__(self, recurrent_kernel, recurrent_bias, *masks):
-        self.kernels = tf.split(recurrent_kernel, 3, 1)
+    def __init__(self, recurrent_kernel, recurrent_bias, *masks, joined):
+        self.products = _Products(recurrent_kernel, masks or [None] * 3, joined)
         self.recurrent_bias = recurrent_bias
-        self.masks = masks or [None] * 3
 
     def gates(self, x_z, x_r, x_h, h):
         """z, r, c and s."""
-        u_z, u_r, u_h = self._products(h)
+        u_z, u_r, u_h = self.products.of(h)
         z, r, s = tf.sigmoid(x_z + u_z), tf.sigmoid(x_r + u_r), u_h + self.recurrent_bias
         return z, r, tf.tanh(x_h + r * s), s
 
-    def coefficients(self, x, h):
+    def coefficients(self, gates, h):
         """What M and Mᵀ take of each step: z, and dz, dr and ds by δ; and dc by δ, which they do not need."""
-        z, r, c, s = self.gates(*x, h)
+        z, r, c, s = gates
         dc = (1 - z) * (1 - c * c)
         dz = (h - c) * z * (1 - z)
         dr = dc * s * r * (1 - r)
@@ -40,23 +39,18 @@ class ResetAfter:
 
     def transposed(self, delta, z, dz, dr, ds):
         """Mᵀ δ = δ ⊙ z + [dz, dr, ds] Uᵀ."""
-        through = _transposed_products([dz * delta, dr * delta, ds * delta], self.kernels, self.masks)
-        return delta * z + through
+        return delta * z + self.products.transposed([dz * delta, dr * delta, ds * delta])
 
     def moved(self, w, z, dz, dr, ds):
         """M w."""
-        u_z, u_r, u_h = self._products(w)
+        u_z, u_r, u_h = self.products.of(w)
         return w * z + dz * u_z + dr * u_r + ds * u_h
 
     def gradients(self, delta, h, coefficients, dc):
         """The gradients by the projection, (T, B, 3H), and by U and d, from all δ and all h, (T, B, H)."""
         _, dz, dr, ds = (coefficient * delta for coefficient in coefficients)
-        dU = [_outer(_masked(h, m), d) for m, d in zip(self.masks, (dz, dr, ds), strict=True)]
-        return tf.concat([dz, dr, dc * delta], -1), tf.concat(dU, 1), tf.reduce_sum(ds, [0, 1])
-
-    def _products(self, h):
-        """h U_z, h U_r and h U_h."""
-        return [_matmul(_masked(h, m), u) for m, u in zip(self.masks, self.kernels, strict=True)]
+        by_projection = tf.concat([dz, dr, dc * delta], -1)
+        return by_projection, self.products.kernel_gradient(h, [dz, dr, ds]), tf.reduce_sum(ds, [0, 1])
 
 
 class ResetBefore:
@@ -65,63 +59,93 @@ class ResetBefore:
     It is made from U and recurrent dropout's masks, as `ResetAfter`.
     """
 
-    def __init__(self, recurrent_kernel, *masks):
-        *self.kernels, self.candidate_kernel = tf.split(recurrent_kernel, 3, 1)
-        *self.masks, self.candidate_mask = masks or [None] * 3
+    def __init__(self, recurrent_kernel, *masks, joined):
+        *gate_masks, self.candidate_mask = masks or [None] * 3
+        gate_kernel, candidate_kernel = tf.split(recurrent_kernel, [2 * recurrent_kernel.shape[0], -1], 1)
+        self.products = _Products(gate_kernel, gate_masks, joined)
+        self.candidate_product = _Products(candidate_kernel, [None], joined)
 
     def gates(self, x_z, x_r, x_h, h):
         """z, r, c and s."""
-        u_z, u_r = self._products(h)
+        u_z, u_r = self.products.of(h)
         z, r = tf.sigmoid(x_z + u_z), tf.sigmoid(x_r + u_r)
         s = r * _masked(h, self.candidate_mask)
-        return z, r, tf.tanh(x_h + _matmul(s, self.candidate_kernel)), s
+        return z, r, tf.tanh(x_h + self._candidate(s)), s
 
-    def coefficients(self, x, h):
+    def coefficients(self, gates, h):
         """What M and Mᵀ take of each step: z, dz and dc by δ, ds by h, and dr by ds; and s."""
-        z, r, c, s = self.gates(*x, h)
+        z, r, c, s = gates
         dz = (h - c) * z * (1 - z)
         dc = (1 - z) * (1 - c * c)
         return (z, dz, dc, _masked(r, self.candidate_mask), s * (1 - r)), s
 
     def transposed(self, delta, z, dz, dc, r, dr):
         """Mᵀ δ = δ ⊙ z + ds ⊙ r + [dz, dr] [U_z, U_r]ᵀ with ds = dc U_hᵀ."""
-        ds = _matmul(dc * delta, self.candidate_kernel, transpose_b=True)
-        return delta * z + ds * r + _transposed_products([dz * delta, dr * ds], self.kernels, self.masks)
+        ds = self.candidate_product.transposed([dc * delta])
+        return delta * z + ds * r + self.products.transposed([dz * delta, dr * ds])
 
     def moved(self, w, z, dz, dc, r, dr):
         """M w."""
-        u_z, u_r = self._products(w)
-        return w * z + dz * u_z + dc * _matmul(r * w + dr * u_r, self.candidate_kernel)
+        u_z, u_r = self.products.of(w)
+        return w * z + dz * u_z + dc * self._candidate(r * w + dr * u_r)
 
     def gradients(self, delta, h, coefficients, s):
         """The gradients by the projection, (T, B, 3H), and by U, from all δ and all h, (T, B, H)."""
         _, dz, dc, _, dr = coefficients
         dz, dc = dz * delta, dc * delta
-        dr = dr * _matmul(dc, self.candidate_kernel, transpose_b=True)
-        dU = [_outer(_masked(h, m), d) for m, d in zip(self.masks, (dz, dr), strict=True)]
-        return tf.concat([dz, dr, dc], -1), tf.concat([*dU, _outer(s, dc)], 1)
+        dr = dr * self.candidate_product.transposed([dc])
+        by_gate_kernel = self.products.kernel_gradient(h, [dz, dr])
+        by_candidate_kernel = self.candidate_product.kernel_gradient(s, [dc])
+        return tf.concat([dz, dr, dc], -1), tf.concat([by_gate_kernel, by_candidate_kernel], 1)
 
-    def _products(self, h):
-        """h U_z and h U_r."""
-        return [_matmul(_masked(h, m), u) for m, u in zip(self.masks, self.kernels, strict=True)]
+    def _candidate(self, s):
+        return self.candidate_product.of(s)[0]
+
+
+class _Products:
+    """h ↦ h U_1, h U_2, … for the column blocks U_i of a kernel, (H, nH), each with its own mask of h or None.
+
+    Where no block has a mask and `joined` is true, one GEMM serves all blocks. Under XLA that is faster.
+    A TensorFlow loop is faster with a GEMM for each block, as nothing is then cut out of a result and copied.
+    """
+
+    def __init__(self, kernel, masks, joined):
+        self.masks = masks
+        self.joined = joined and not any(mask is not None for mask in masks)
+        self.kernels = [kernel] if self.joined else tf.split(kernel, len(masks), 1)
+        # Here, as a loop would transpose them in every step.
+        self.transposed_kernels = [tf.transpose(kernel) for kernel in self.kernels]
+
+    def of(self, h):
+        """The list of h U_i."""
+        if self.joined:
+            return tf.split(_matmul(h, *self.kernels), len(self.masks), -1)
+        return [_matmul(_masked(h, mask), kernel) for mask, kernel in zip(self.masks, self.kernels, strict=True)]
+
+    def transposed(self, gradients):
+        """The gradient by h, (…, B, H), from those by the products."""
+        if self.joined:
+            return _matmul(tf.concat(gradients, -1), *self.transposed_kernels)
+        blocks = zip(gradients, self.transposed_kernels, self.masks, strict=True)
+        return sum(_masked(_matmul(gradient, kernel), mask) for gradient, kernel, mask in blocks)
+
+    def kernel_gradient(self, h, gradients):
+        """The gradient by the kernel, from all h and the gradients by their products, (T, B, H) each."""
+        if self.joined:
+            return _outer(h, tf.concat(gradients, -1))
+        return tf.concat([_outer(_masked(h, m), g) for m, g in zip(self.masks, gradients, strict=True)], 1)
 
 
 def _masked(values, mask):
     return values if mask is None else values * mask
 
 
-def _matmul(values, kernel, **options):
+def _matmul(values, kernel):
     """The product with a kernel as one GEMM over all rows of (…, N)."""
     if values.shape.rank == 2:
-        return tf.matmul(values, kernel, **options)
-    product = tf.matmul(tf.reshape(values, [-1, values.shape[-1]]), kernel, **options)
+        return tf.matmul(values, kernel)
+    product = tf.matmul(tf.reshape(values, [-1, values.shape[-1]]), kernel)
     return tf.reshape(product, tf.concat([tf.shape(values)[:-1], tf.shape(product)[-1:]], 0))
-
-
-def _transposed_products(gradients, kernels, masks):
-    """The gradient by h, (…, B, H), from those by the products of h with the kernels."""
-    products = [_masked(_matmul(g, u, transpose_b=True), m) for g, u, m in zip(gradients, kernels, masks, strict=True)]
-    return tf.add_n(products)
 
 
 def _outer(a, b):

@@ -5,10 +5,17 @@ three are needed: the states forwards; their gradients δ backwards; and, for se
 states forwards. The second is the transpose of the third, so each is the other's gradient, and derivatives
 of any order come from the two.
 
-A scan, `scan(step, rows, start, reverse)`, carries a value (B, H) through the steps, `step(carried, *row)` at each,
-where a row holds the blocks (B, H) of every array (T, B, nH) in `rows`. It returns all carried values,
-(T + 1, B, H), in the order of time, `start` included: at index 0, or with `reverse` at T.
+A scan, `scan(step, rows, start, kept=0, reverse=False)`, carries a value (B, H) through the steps. At each,
+`step(value, *row)` takes the blocks (B, H) of every array (T, B, nH) in `rows`, and returns the next value and the list
+of `kept` arrays (B, H) to keep. The scan returns all values, (T + 1, B, H), in the order of time, `start` included: at
+index 0, or with `reverse` at T; and the list of what was kept, each (T, B, H).
+
+A loop that XLA compiles is fastest with `joined` products, one GEMM for all gates of a step, and, where a gradient will
+be asked for, with `keep_gates`, the forward loop's gates kept for the backward. In a TensorFlow loop each operation and
+each copy of a slice costs: it is fastest with a GEMM for each gate, and the gates computed again, all steps at once.
 """
+
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -36,7 +43,21 @@ def arguments(cell, sequences, state, mask, training):
     return sequences, tf.convert_to_tensor(state), mask, weights, input_masks, state_masks
 
 
-def run(scan, sequences, state, mask, weights, input_masks, state_masks, *, record, reset_after, update_gate):
+def run(
+    scan,
+    sequences,
+    state,
+    mask,
+    weights,
+    input_masks,
+    state_masks,
+    *,
+    joined,
+    keep_gates,
+    record,
+    reset_after,
+    update_gate,
+):
     """Carry the state through the sequences; arguments and results as in `portable.run`.
 
     It computes in float32 at least, whatever the dtype of the results.
@@ -49,9 +70,9 @@ def run(scan, sequences, state, mask, weights, input_masks, state_masks, *, reco
     )
     kernel, recurrent_kernel, input_bias, recurrent_bias = _weights(weights, reset_after, update_gate)
     projection = _projection(sequences, kernel, input_bias, mask, input_masks)  # (T, B, 3H)
-    unit = ResetAfter if reset_after else ResetBefore
+    unit = partial(ResetAfter if reset_after else ResetBefore, joined=joined)
     parameters = (recurrent_kernel, *([recurrent_bias] if reset_after else []), *(state_masks or []))
-    states = _states(scan, unit, projection, state, *parameters)  # (T + 1, B, H)
+    states = _states(scan, unit, keep_gates, projection, state, *parameters)  # (T + 1, B, H)
 
     recorded = {"state": states[1:]} if "state" in record else {}
     if set(record) - {"state"}:
@@ -107,26 +128,51 @@ def _projection(sequences, kernel, bias, mask, dropout_masks):
     return tf.where(tf.transpose(mask)[..., tf.newaxis], projection, padding)
 
 
-def _states(scan, unit, projection, start, *parameters):
+def _states(scan, unit, keep_gates, projection, start, *parameters):
     """h_0 … h_T, (T + 1, B, H), from the projection (T, B, 3H), h_0 (B, H) and the unit's parameters."""
 
     def values(projection, start, *parameters):
         def step(h, *x):
-            z, _, c, _ = forward.gates(*x, h)
-            return z * h + (1 - z) * c
+            gates = z, _, c, _ = forward.gates(*x, h)
+            return z * h + (1 - z) * c, gates[:kept]
 
         forward = unit(*parameters)
-        return scan(step, [projection], start)
+        return scan(step, [projection], start, kept)
 
-    def gradient(states, upstream, projection, start, *parameters):
+    def gradient(kept_gates, states, upstream, projection, start, *parameters):
         backward = unit(*parameters)
         h = states[:-1]
-        coefficients, rest = backward.coefficients(tf.split(projection, 3, -1), h)
+        gates = _gates(unit, kept_gates, projection, h, *parameters)
+        coefficients, rest = backward.coefficients(gates, h)
         delta = _state_gradients(scan, unit, upstream, coefficients, parameters)
         by_projection, *by_parameters = backward.gradients(delta[1:], h, coefficients, rest)
         return by_projection, delta[0], *by_parameters, *[None] * (len(parameters) - len(by_parameters))
 
+    kept = 4 if keep_gates else 0
     return _differentiable(values, gradient, projection, start, *parameters)
+
+
+def _gates(unit, kept, *inputs):
+    """z, r, c and s of all steps, (T, B, H) each: those kept, or computed from the projection, h and the parameters."""
+
+    def compute(projection, h, *parameters):
+        return unit(*parameters).gates(*tf.split(projection, 3, -1), h)
+
+    @tf.custom_gradient
+    def known(*tensors):
+        copies = list(map(tf.identity, tensors))  # as in `_with_gradient`
+        kept, inputs = copies[:n], copies[n:]
+
+        def gradient(*upstream):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                gates = compute(*inputs)
+            return *[None] * n, *tape.gradient(gates, inputs, upstream, unconnected_gradients="zero")
+
+        return kept, gradient
+
+    n = len(kept)
+    return known(*kept, *inputs) if kept else compute(*inputs)
 
 
 def _state_gradients(scan, unit, upstream, coefficients, parameters):
@@ -135,12 +181,12 @@ def _state_gradients(scan, unit, upstream, coefficients, parameters):
 
     def values(upstream, *inputs):
         def step(delta, g, *coefficients):
-            return g + transposed(delta, *coefficients)
+            return g + transposed(delta, *coefficients), []
 
         transposed = unit(*inputs[n:]).transposed
         return scan(step, [upstream[:-1], *inputs[:n]], upstream[-1], reverse=True)
 
-    def gradient(delta, upstream, _, *inputs):
+    def gradient(_, delta, upstream, __, *inputs):
         w = _state_changes(scan, unit, upstream, inputs[:n], inputs[n:])
         return w, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
 
@@ -153,12 +199,12 @@ def _state_changes(scan, unit, upstream, coefficients, parameters):
 
     def values(upstream, *inputs):
         def step(w, v, *coefficients):
-            return v + moved(w, *coefficients)
+            return v + moved(w, *coefficients), []
 
         moved = unit(*inputs[n:]).moved
         return scan(step, [upstream[1:], *inputs[:n]], upstream[0])
 
-    def gradient(w, upstream, _, *inputs):
+    def gradient(_, w, upstream, __, *inputs):
         delta = _state_gradients(scan, unit, upstream, inputs[:n], inputs[n:])
         return delta, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
 
@@ -174,25 +220,29 @@ def _bilinear_gradients(unit, delta, w, inputs, n):
 
 
 def _differentiable(values, gradient, *inputs):
-    """`values(*inputs)`, with the gradient `gradient(values, upstream, *inputs)` in place of TensorFlow's.
+    """The first of `values(*inputs)`, with a gradient in place of TensorFlow's.
 
-    No tape sees how the values are computed, from either end: it would store what each step of a loop did.
+    That is `gradient(kept, values, upstream, *inputs)`, where `kept` is the second. No tape sees how the values are
+    computed, from either end: it would store what each step of a loop did.
     """
-    computed = values(*map(tf.stop_gradient, inputs))
-    return _with_gradient(gradient, tf.stop_gradient(computed), *inputs)
+    computed, kept = tf.nest.map_structure(tf.stop_gradient, values(*map(tf.stop_gradient, inputs)))
+    return _with_gradient(gradient, computed, kept, *inputs)
 
 
-def _with_gradient(gradient, values, *inputs):
+def _with_gradient(gradient, values, kept, *inputs):
     """The values as a function of the inputs, and as one again where the gradient uses them: for any order."""
 
     @tf.custom_gradient
     def attach(*tensors):
         # Copies belong to the graph that is being built, and so can be differentiated with it.
-        values, *inputs = map(tf.identity, tensors)
+        values, *others = map(tf.identity, tensors)
+        kept, inputs = others[:n], others[n:]
 
         def backward(upstream):
-            return None, *gradient(_with_gradient(gradient, values, *inputs), upstream, *inputs)
+            attached = _with_gradient(gradient, values, kept, *inputs)
+            return *[None] * (1 + n), *gradient(kept, attached, upstream, *inputs)
 
         return values, backward
 
-    return attach(values, *inputs)
+    n = len(kept)
+    return attach(values, *kept, *inputs)

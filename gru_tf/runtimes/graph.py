@@ -13,32 +13,38 @@ def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=
     """Carry the state through the time axis; arguments and results as in `portable.run`."""
     arguments = fused.arguments(cell, sequences, state, mask, training)
     options = {"record": tuple(record), "reset_after": cell.reset_after, "update_gate": cell.update_gate}
-    call = partial(fused.run, scan, **options) if tf.inside_function() else _traced(*cell.kernel.shape, **options)
+    call = partial(_run, **options) if tf.inside_function() else _traced(*cell.kernel.shape, **options)
     return fused.with_static_shapes(call(*arguments), sequences, state)
 
 
-def scan(step, rows, start, reverse=False):
+def scan(step, rows, start, kept=0, reverse=False):
     """Carry a value through the steps; see `fused`."""
     units = start.shape[-1]
     steps = tf.shape(rows[0])[0]
     blocks = [block for row in rows for block in tf.split(row, row.shape[-1] // units, -1)]
     arrays = [tf.TensorArray(b.dtype, steps, element_shape=b.shape[1:]).unstack(b) for b in blocks]
-    carried = tf.TensorArray(start.dtype, steps + 1, element_shape=start.shape)
-    carried = carried.write(steps if reverse else 0, start)
+    values = tf.TensorArray(start.dtype, steps + 1, element_shape=start.shape)
+    values = values.write(steps if reverse else 0, start)
+    keep = [tf.TensorArray(start.dtype, steps, element_shape=start.shape) for _ in range(kept)]
 
-    def advance(width, i, value, carried):
+    def advance(width, i, value, values, keep):
         for k in range(width):
             t = steps - 1 - i - k if reverse else i + k
-            value = step(value, *(array.read(t) for array in arrays))
-            carried = carried.write(t if reverse else t + 1, value)
-        return i + width, value, carried
+            value, new = step(value, *(array.read(t) for array in arrays))
+            values = values.write(t if reverse else t + 1, value)
+            keep = [array.write(t, n) for array, n in zip(keep, new, strict=True)]
+        return i + width, value, values, keep
 
-    loop = 0, start, carried
+    loop = 0, start, values, keep
     for width in (STEPS_AT_ONCE, 1):
         loop = tf.while_loop(
             lambda i, *_, width=width: i + width <= steps, lambda *loop, width=width: advance(width, *loop), loop
         )
-    return loop[-1].stack()
+    *_, values, keep = loop
+    return values.stack(), [array.stack() for array in keep]
+
+
+_run = partial(fused.run, scan, joined=False, keep_gates=False)
 
 
 @cache
@@ -47,4 +53,4 @@ def _traced(features, width, **options):
 
     One for each shape of the kernel, so that only B and T are relaxed when they change.
     """
-    return tf.function(partial(fused.run, scan, **options), autograph=False, reduce_retracing=True)
+    return tf.function(partial(_run, **options), autograph=False, reduce_retracing=True)

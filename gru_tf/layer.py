@@ -326,4 +326,4 @@ def _fits(shape, expected):
 def _in_export():
     """Whether the graph that is being built was asked for as a graph, to save or convert it, and not called."""
     callers = (frame.f_code.co_name for frame, _ in traceback.walk_stack(None))
-    return tf.inside_function() and "get_concrete_function" in callers
+    return tf.inside_function() and any("get_concrete_function" in caller for caller in callers)

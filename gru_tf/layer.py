@@ -233,7 +233,7 @@ class GRU(keras.layers.RNN):
 
     def _masked_output(self, output, mask):
         """The states (B, T, H), or the last one (B, H), with zeros where there is no output to repeat."""
-        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "float32"), axis=1) > 0
         shown = shown if self.return_sequences else shown[:, -1]
         return ops.where(shown[..., None], output, 0)
 

@@ -149,8 +149,7 @@ def test_what_stands_in_a_padded_step_does_not_matter():
     ("mask", "mode", "training", "options"),
     [
         *((mask, "eager", True, {}) for mask in MASKS),
-        ("none", "graph", False, {"update_gate": "write", "return_sequences": False}),
-        ("middle", "graph", True, {"go_backwards": True}),
+        ("middle", "graph", False, {"update_gate": "write", "return_sequences": False, "go_backwards": True}),
         ("empty row", "eager", False, {"use_bias": False}),
     ],
 )
@@ -173,28 +172,27 @@ def test_the_first_gradient_is_that_of_cudnn(calls):
     assert [options["is_training"] for _, options in calls] == [True]
 
 
-@pytest.mark.parametrize(("mask", "mode"), [("none", "eager"), ("empty row", "graph")])
-def test_second_and_third_derivatives_equal_those_of_the_graph_runtime(mask, mode):
-    p = problem(3, 3, mask=mask)
+@pytest.mark.parametrize("mask", ["none", pytest.param("empty row", marks=pytest.mark.slow)])
+def test_second_and_third_derivatives_equal_those_of_the_graph_runtime(mask):
+    p = problem(2, 2, mask=mask)
     derivatives = []
     for runtime in ("cudnn", "graph"):
         layer = load(GRU(p.units, runtime=runtime, dtype="float64", return_sequences=True), p)
 
+        @tf.function
         def compute(x, layer=layer):
-            weights = [weight.value for weight in layer.trainable_weights]
             with tf.GradientTape() as third:
                 third.watch(x)
-                with tf.GradientTape(persistent=True) as second:
+                with tf.GradientTape() as second:
                     second.watch(x)
                     with tf.GradientTape() as first:
                         first.watch(x)
                         total = tf.reduce_sum(tf.sin(2.0 * layer(x, mask=p.mask, training=True)))
                     penalty = tf.reduce_sum(first.gradient(total, x) ** 2)
-                by_x = second.gradient(penalty, x)
-                slope = tf.reduce_sum(by_x**2)
-            return [by_x, *second.gradient(penalty, weights), third.gradient(slope, x)]
+                gradients = second.gradient(penalty, [x, *(weight.value for weight in layer.trainable_weights)])
+                slope = tf.add_n([tf.reduce_sum(gradient**2) for gradient in gradients])
+            return [*gradients, third.gradient(slope, x)]
 
-        compute = tf.function(compute) if mode == "graph" else compute
         derivatives.append(compute(tf.constant(p.sequences)))
         assert layer.runtime == runtime
     for actual, expected in zip(*derivatives, strict=True):

@@ -59,16 +59,19 @@ def _states(sequences, start, weights, mask, training):
         lengths = tf.fill([batch], steps) if sequences.shape[1] is None else None
         return _outputs(lengths, training, sequences, start, *weights)
 
-    # In floats, exact below 2²⁴: most integer operations of TensorFlow would run on the host.
+    # In floats, exact below 2²⁴, and in int64: what TensorFlow does with int32 it does on the host.
     real = tf.cast(mask, tf.float32)
     count = tf.cumsum(real, axis=1)
     # Of equal values `top_k` takes the earlier first.
     is_real, order = tf.math.top_k(real, tf.shape(real)[1])
-    packed = tf.where(is_real[..., tf.newaxis] > 0, tf.gather(sequences, order, batch_dims=1), 0)
+    in_order = tf.gather(sequences, tf.cast(order, tf.int64), batch_dims=1)
+    packed = tf.where(is_real[..., tf.newaxis] > 0, in_order, 0)
     lengths = tf.cast(tf.maximum(count[:, -1], 1), tf.int32)  # cuDNN refuses a row without steps
+    with tf.device("CPU"):
+        lengths = tf.identity(lengths)  # moved once, for forward and backward
     outputs = _outputs(lengths, training, packed, start, *weights)
     states = tf.concat([start[:, tf.newaxis], outputs], 1)
-    return tf.gather(states, tf.cast(count, tf.int32), batch_dims=1)
+    return tf.gather(states, tf.cast(count, tf.int64), batch_dims=1)
 
 
 def _outputs(lengths, training, *inputs):

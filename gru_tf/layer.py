@@ -1,21 +1,15 @@
 """`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
 
+import traceback
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
-from gru_tf.runtimes import FUSED, RUNTIMES, fused, xla
+from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
 
-# What cuDNN computes; any other value of these options needs another runtime.
-_CUDNN_OPTIONS = {
-    "activation": "tanh",
-    "recurrent_activation": "sigmoid",
-    "use_bias": True,
-    "recurrent_dropout": 0,
-    "unroll": False,
-    "reset_after": True,
-}
+_OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
 
 
 @keras.saving.register_keras_serializable(package="gru_tf")
@@ -34,9 +28,15 @@ class GRU(keras.layers.RNN):
         return_gates: whether to return the sequences of the gates too.
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
         runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
-            shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option.
-            "auto" takes a fused one where the options allow it: "xla" under `jit_compile=True` and in a graph with
-            static B and T, else "graph".
+            shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option,
+            "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it
+            and `jit_compile=True` does not rule it out. Else it takes a fused one where the options allow it: "xla"
+            under `jit_compile=True` and in a graph with static B and T, else "graph".
+        use_cudnn: "auto" leaves the choice to `runtime`, False rules "cudnn" out, True insists on it. cuDNN serves
+            `activation="tanh"`, `recurrent_activation="sigmoid"` and `reset_after=True`, without `unroll`,
+            `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. A graph
+            that is built to be exported (`model.export()`, `get_concrete_function`) never holds it, so that it runs on
+            any device. Where "cudnn" may serve, Keras leaves the model out of XLA, as it does with its own layer.
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
@@ -64,9 +64,10 @@ class GRU(keras.layers.RNN):
         runtime: the name of the runtime that served the last call or trace, None before the first.
 
     Raises:
-        ValueError: for an argument out of its range, `use_cudnn=True` with options that cuDNN does not have
-            or where no cuDNN runtime can serve the call, T = 0, and a mask or an initial state of a wrong
-            shape. A T = 0 that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
+        ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
+            not have, cuDNN insisted on where there is no GPU or under `jit_compile=True`, T = 0, and a mask or an
+            initial state of a wrong shape. A T = 0 that shows only when a graph runs raises
+            `tf.errors.InvalidArgumentError`.
     """
 
     def __init__(
@@ -148,8 +149,8 @@ class GRU(keras.layers.RNN):
         self._wanted_runtime = runtime
         self._require_runtime_options()
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        if use_cudnn is True:
-            self._require_cudnn_options()
+        if self._may_use_cudnn() and cudnn.available():
+            self.supports_jit = False  # or `compile(jit_compile="auto")` would choose XLA on a GPU
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Create the weights, and with `stateful` the state, for sequences of shape (B, T, I)."""
@@ -177,8 +178,6 @@ class GRU(keras.layers.RNN):
 
     def _run(self, sequences, state, mask, training):
         """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
-        if self.use_cudnn is True:
-            raise ValueError("use_cudnn=True, but there is no cuDNN runtime here: pass use_cudnn='auto'.")
         record = [*(["state"] if self.return_sequences else []), *(GATES if self.return_gates else [])]
         self.runtime = self._choose_runtime(sequences)
         try:
@@ -200,12 +199,25 @@ class GRU(keras.layers.RNN):
 
     def _choose_runtime(self, sequences):
         self._require_runtime_options()
-        if self._wanted_runtime != "auto":
-            return self._wanted_runtime
-        if fused.obstacle(self.cell, self.unroll):
+        compiled, exported, wanted = xla.compiles_this_trace(), _in_export(), self._wanted_runtime
+        if self._may_use_cudnn() and not exported:
+            if cudnn.available() and not compiled:
+                return "cudnn"
+            if self.use_cudnn is True or wanted == "cudnn":
+                asked = f"use_cudnn={self.use_cudnn!r} and runtime={wanted!r} ask for cuDNN"
+                reason = "jit_compile=True rules it out" if compiled else "there is no GPU that has it"
+                raise ValueError(f"{asked}, but {reason}: pass 'auto' for both.")
+        if wanted == "portable" or fused.obstacle(self.cell, self.unroll):
             return "portable"
+        if wanted == "graph" or exported:
+            return "graph"
         in_static_graph = tf.inside_function() and None not in sequences.shape
-        return "xla" if in_static_graph or xla.compiles_this_trace() else "graph"
+        return "xla" if wanted == "xla" or compiled or in_static_graph else "graph"
+
+    def _may_use_cudnn(self):
+        """Whether the options allow cuDNN."""
+        wanted = self.use_cudnn is not False and self._wanted_runtime in ("auto", "cudnn")
+        return wanted and cudnn.obstacle(self.cell, self.unroll) is None
 
     def _results(self, output, state, gates):
         """What a call returns of these three: one of them alone, or a tuple."""
@@ -218,7 +230,7 @@ class GRU(keras.layers.RNN):
 
     def _masked_output(self, output, mask):
         """The states (B, T, H), or the last one (B, H), with zeros where there is no output to repeat."""
-        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "float32"), axis=1) > 0
         shown = shown if self.return_sequences else shown[:, -1]
         return ops.where(shown[..., None], output, 0)
 
@@ -289,16 +301,16 @@ class GRU(keras.layers.RNN):
         return cls(**config)
 
     def _require_runtime_options(self):
-        obstacle = fused.obstacle(self.cell, self.unroll)
-        if self._wanted_runtime in FUSED and obstacle:
-            raise ValueError(f"runtime={self._wanted_runtime!r} has no {obstacle}: pass runtime='auto'.")
-
-    def _require_cudnn_options(self):
-        config = self.get_config()
-        wrong = {name: config[name] for name, value in _CUDNN_OPTIONS.items() if config[name] != value}
-        if wrong:
-            given = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
-            raise ValueError(f"use_cudnn=True, but cuDNN has no {given}: pass use_cudnn='auto'.")
+        runtime, insists = self._wanted_runtime, self.use_cudnn is True
+        obstacle = _OBSTACLES[runtime](self.cell, self.unroll) if runtime in _OBSTACLES else None
+        if obstacle:
+            raise ValueError(f"runtime={runtime!r} has no {obstacle}: pass runtime='auto'.")
+        if "auto" not in (runtime, self.use_cudnn) and insists != (runtime == "cudnn"):
+            raise ValueError(f"use_cudnn={self.use_cudnn} contradicts runtime={runtime!r}: pass 'auto' for one.")
+        if insists:
+            obstacle = cudnn.obstacle(self.cell, self.unroll) or (None if self.cell.use_bias else "use_bias=False")
+            if obstacle:
+                raise ValueError(f"use_cudnn=True, but cuDNN has no {obstacle}: pass use_cudnn='auto'.")
 
 
 def _fits(shape, expected):
@@ -306,3 +318,9 @@ def _fits(shape, expected):
     if len(shape) != len(expected):
         return False
     return all(a == b or None in (a, b) for a, b in zip(shape, expected, strict=True))
+
+
+def _in_export():
+    """Whether the graph that is being built was asked for as a graph, to save or convert it, and not called."""
+    callers = (frame.f_code.co_name for frame, _ in traceback.walk_stack(None))
+    return tf.inside_function() and any("get_concrete_function" in caller for caller in callers)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gru_tf import reference
-from gru_tf.runtimes import FUSED, RUNTIMES
+from gru_tf.runtimes import EVERYWHERE, FUSED
 
 # Largest difference allowed, as a fraction of the largest expected value.
 SAME = {"float32": 1e-5, "float64": 1e-12}
@@ -45,7 +45,7 @@ MODES = {
 }
 
 
-def per_runtime(rows, runtimes=RUNTIMES):
+def per_runtime(rows, runtimes=EVERYWHERE):
     """The rows once for each runtime, a fused one without the options that it does not have."""
     return [{**row, "runtime": name, **(FUSED_HAS if name in FUSED else {})} for name in runtimes for row in rows]
 

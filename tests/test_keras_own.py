@@ -10,7 +10,7 @@ import pytest
 from keras.src.layers.rnn import bidirectional_test, gru_test, stacked_rnn_cells_test
 
 from gru_tf import GRU, GRUCell
-from gru_tf.runtimes import RUNTIMES, fused
+from gru_tf.runtimes import EVERYWHERE, fused
 
 
 @pytest.fixture(autouse=True)
@@ -95,14 +95,14 @@ def complaints(case, name):
     return "".join(text for _, text in result.failures + result.errors)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", EVERYWHERE)
 @pytest.mark.parametrize(("case", "name"), CHECK_VALUES + CHECK_SHAPES)
 def test_a_runtime_of_ours_that_raises_makes_them_fail(case, name, runtime, monkeypatch):
     def broken(*args, **kwargs):
         raise NotImplementedError("our broken runtime")
 
     prefer(runtime, monkeypatch)
-    monkeypatch.setattr(RUNTIMES[runtime], "run", broken)
+    monkeypatch.setattr(EVERYWHERE[runtime], "run", broken)
     assert "our broken runtime" in complaints(case, name)
 
 
@@ -117,12 +117,12 @@ def test_a_step_of_ours_that_raises_makes_stacked_cells_fail(monkeypatch):
 @pytest.mark.parametrize("runtime", ["portable", "graph"])
 @pytest.mark.parametrize(("case", "name"), CHECK_VALUES)
 def test_a_wrong_equation_of_ours_makes_them_fail(case, name, runtime, monkeypatch):
-    right = RUNTIMES[runtime].run
+    right = EVERYWHERE[runtime].run
 
     def wrong(cell, *args, **options):
         cell.update_gate = "write"
         return right(cell, *args, **options)
 
     prefer(runtime, monkeypatch)
-    monkeypatch.setattr(RUNTIMES[runtime], "run", wrong)
+    monkeypatch.setattr(EVERYWHERE[runtime], "run", wrong)
     assert "Not equal to tolerance" in complaints(case, name)

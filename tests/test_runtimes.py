@@ -13,7 +13,7 @@ import tensorflow as tf
 from parity import FINITE_DIFFERENCES, MASKS, MODES, SAME, assert_close, assert_same, load, measure, problem, referee
 
 from gru_tf import GRU
-from gru_tf.runtimes import FUSED, RUNTIMES, equations, fused
+from gru_tf.runtimes import EVERYWHERE, FUSED, equations, fused
 
 EVERYTHING = {"return_sequences": True, "return_state": True, "return_gates": True}
 KERAS_GRADIENTS = 2e-4  # float32, against Keras's float32: a fraction of the largest
@@ -251,11 +251,11 @@ def test_an_activation_set_after_the_layer_was_made_is_refused_too():
         layer(np.zeros((4, 5, 2)))
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", EVERYWHERE)
 def test_a_model_with_unknown_batch_and_length_is_traced_once(runtime, monkeypatch):
     calls = []
-    right = RUNTIMES[runtime].run
-    monkeypatch.setattr(RUNTIMES[runtime], "run", lambda *args, **options: calls.append(1) or right(*args, **options))
+    right = EVERYWHERE[runtime].run
+    monkeypatch.setattr(EVERYWHERE[runtime], "run", lambda *args, **options: calls.append(1) or right(*args, **options))
     call = tf.function(GRU(3, runtime=runtime), input_signature=[tf.TensorSpec((None, None, 2))])
     for batch, steps in itertools.product((1, 4), (1, 2, 7)):
         call(tf.zeros((batch, steps, 2)))

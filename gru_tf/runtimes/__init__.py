@@ -1,6 +1,7 @@
 """Ways to run the cell over a sequence: one file each, all with the signature of `portable.run`."""
 
-from gru_tf.runtimes import graph, portable, xla
+from gru_tf.runtimes import cudnn, graph, portable, xla
 
 FUSED = {"graph": graph, "xla": xla}
-RUNTIMES = {**FUSED, "portable": portable}
+EVERYWHERE = {**FUSED, "portable": portable}
+RUNTIMES = {**EVERYWHERE, "cudnn": cudnn}

@@ -63,9 +63,8 @@ def run(
     It computes in float32 at least, whatever the dtype of the results.
     """
     dtype = state.dtype
-    precise = dtype if dtype == tf.float64 else tf.float32
     sequences, state, weights, input_masks, state_masks = tf.nest.map_structure(
-        lambda values: None if values is None else tf.cast(values, precise),
+        lambda values: None if values is None else tf.cast(values, precise(dtype)),
         (sequences, state, weights, input_masks, state_masks),
     )
     kernel, recurrent_kernel, input_bias, recurrent_bias = _weights(weights, reset_after, update_gate)
@@ -76,10 +75,20 @@ def run(
 
     recorded = {"state": states[1:]} if "state" in record else {}
     if set(record) - {"state"}:
-        z, r, c, _ = unit(*parameters).gates(*tf.split(projection, 3, -1), states[:-1])
-        recorded |= {"reset": r, "update": z if update_gate == "keep" else 1 - z, "candidate": c}
+        recorded |= gates(unit(*parameters), projection, states[:-1], update_gate)
     recorded = {name: tf.cast(tf.transpose(recorded[name], [1, 0, 2]), dtype) for name in record}
     return tf.cast(states[-1], dtype), recorded
+
+
+def gates(unit, projection, states, update_gate):
+    """The gates at all steps, by name, from the projection and the state before each step."""
+    z, r, c, _ = unit.gates(*tf.split(projection, 3, -1), states)
+    return {"reset": r, "update": z if update_gate == "keep" else 1 - z, "candidate": c}
+
+
+def precise(dtype):
+    """The dtype to compute in for results of this dtype."""
+    return dtype if dtype == tf.float64 else tf.float32
 
 
 def with_static_shapes(results, sequences, state):

@@ -7,6 +7,9 @@ from keras import ops
 # Not public; it tells whether this trace is to be compiled by XLA as a whole.
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
+# Nor is this; it tells whether the trace is for a SavedModel.
+from tensorflow.python.saved_model.save_context import in_save_context
+
 from gru_tf.cell import GATES, GRUCell
 from gru_tf.runtimes import FUSED, RUNTIMES, fused
 
@@ -39,14 +42,17 @@ class GRU(keras.layers.RNN):
         runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
             shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option.
             "auto" takes a fused one where the options allow it: "xla" under `jit_compile=True` and in a graph with
-            static B and T, else "graph".
+            static B and T, else "graph". A program compiled by XLA is one for each (B, T): under `jit_compile=True`
+            pad batches to a few lengths. `model.export` saves "graph" in place of "xla"; TFLite converts what it saves
+            where the batch size is fixed, `input_signature=[tf.TensorSpec((1, None, I))]`, as of Keras's own GRU.
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
         sequences: (B, T, I), T >= 1; B may be 0.
         initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
-            without a real step: these keep h_0 and put out zeros.
+            without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
+            `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).
         training: whether dropout is applied.
 
     Returns:
@@ -159,10 +165,13 @@ class GRU(keras.layers.RNN):
         super().build(sequences_shape, initial_state_shape)
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        """Run the unit over the sequences; arguments and results as in the class's description."""
+    def call(self, sequences, initial_state=None, mask=None, training=False, sequences_mask=None):
+        """Run the unit over the sequences; arguments and results as in the class's description.
+
+        `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
+        """
         self._require_steps(sequences)
-        mask = self._checked_mask(mask, sequences)
+        mask = self._checked_mask(sequences_mask if mask is None else mask, sequences)
         state = self._starting_state(initial_state, sequences)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
@@ -203,10 +212,12 @@ class GRU(keras.layers.RNN):
 
     def _choose_runtime(self, sequences):
         self._require_runtime_options()
-        if self._wanted_runtime != "auto":
-            return self._wanted_runtime
         if fused.obstacle(self.cell, self.unroll):
             return "portable"
+        if in_save_context() and self._wanted_runtime != "portable":
+            return "graph"  # what is saved runs without XLA and on any device
+        if self._wanted_runtime != "auto":
+            return self._wanted_runtime
         in_static_graph = tf.inside_function() and None not in sequences.shape
         return "xla" if in_static_graph or GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()) else "graph"
 

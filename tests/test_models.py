@@ -36,7 +36,6 @@ def every_wrapper(layer_class, cell_class, **runtimes):
             keras.layers.TimeDistributed(keras.Sequential([joined, summed])),
             layer_class(4, unroll=True, return_sequences=True, **portable),
             keras.layers.TimeDistributed(keras.layers.Dense(3)),
-            keras.layers.RNN(cell_class(3), return_sequences=True),
             keras.layers.RNN(keras.layers.StackedRNNCells([cell_class(3), cell_class(2)])),
             keras.layers.Dense(1),
         ]
@@ -133,8 +132,6 @@ def test_five_thousand_steps_in_a_compiled_model():
 def test_a_mask_reaches_the_layer_when_an_initial_state_does(wrapped):
     p = problem(mask="right")
     tokens, states = keras.Input((5,)), [keras.Input((3,)) for _ in range(1 + wrapped)]
-    sequences = keras.layers.Masking()(keras.Input((5, 2)))
-    assert sequences is not None
     layer = keras.layers.Bidirectional(GRU(3)) if wrapped else GRU(3)
     embed = keras.layers.Embedding(20, 2, mask_zero=True)
     model = keras.Model([tokens, *states], layer(embed(tokens), initial_state=states if wrapped else states[0]))

@@ -31,19 +31,23 @@ class GRU(keras.layers.RNN):
             shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option,
             "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it
             and `jit_compile=True` does not rule it out. Else it takes a fused one where the options allow it: "xla"
-            under `jit_compile=True` and in a graph with static B and T, else "graph".
+            under `jit_compile=True` and in a graph with static B and T, else "graph". A program compiled by XLA is one
+            for each (B, T): under `jit_compile=True` pad batches to a few lengths. A graph that is built to be exported
+            (`model.export()`, `get_concrete_function`) holds "graph" in place of "xla" and "cudnn", and so runs on any
+            device; TFLite converts it where the batch size is fixed, `input_signature=[tf.TensorSpec((1, None, I))]`,
+            as of Keras's own GRU.
         use_cudnn: "auto" leaves the choice to `runtime`, False rules "cudnn" out, True insists on it. cuDNN serves
             `activation="tanh"`, `recurrent_activation="sigmoid"` and `reset_after=True`, without `unroll`,
-            `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. A graph
-            that is built to be exported (`model.export()`, `get_concrete_function`) never holds it, so that it runs on
-            any device. Where "cudnn" may serve, Keras leaves the model out of XLA, as it does with its own layer.
+            `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. Where
+            "cudnn" may serve, Keras leaves the model out of XLA, as it does with its own layer.
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
         sequences: (B, T, I), T >= 1; B may be 0.
         initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
-            without a real step: these keep h_0 and put out zeros.
+            without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
+            `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).
         training: whether dropout is applied.
 
     Returns:
@@ -157,10 +161,13 @@ class GRU(keras.layers.RNN):
         super().build(sequences_shape, initial_state_shape)
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        """Run the unit over the sequences; arguments and results as in the class's description."""
+    def call(self, sequences, initial_state=None, mask=None, training=False, sequences_mask=None):
+        """Run the unit over the sequences; arguments and results as in the class's description.
+
+        `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
+        """
         self._require_steps(sequences)
-        mask = self._checked_mask(mask, sequences)
+        mask = self._checked_mask(sequences_mask if mask is None else mask, sequences)
         state = self._starting_state(initial_state, sequences)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)

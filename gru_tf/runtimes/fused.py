@@ -22,6 +22,8 @@ import tensorflow as tf
 
 from gru_tf.runtimes.equations import ResetAfter, ResetBefore
 
+WIDE_OPEN = 1e20  # what a gate sees at a padded step; TFLite's sigmoid of 1e30 is NaN
+
 
 def obstacle(cell, unroll):
     """The option that the fused runtimes do not have, as text, or None."""
@@ -133,7 +135,7 @@ def _projection(sequences, kernel, bias, mask, dropout_masks):
     if mask is None:
         return projection
     units = kernel.shape[1] // 3
-    padding = tf.concat([tf.fill([units], kernel.dtype.max / 2), tf.zeros([2 * units], kernel.dtype)], 0)
+    padding = tf.repeat(tf.constant([WIDE_OPEN, 0, 0], kernel.dtype), units)
     return tf.where(tf.transpose(mask)[..., tf.newaxis], projection, padding)
 
 

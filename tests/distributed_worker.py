@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -12,19 +13,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.context import context  # not public, and no public option sets the time below
 
+KILLED_IN = 3  # the epoch, counted from zero
+
 
 class Kill(keras.callbacks.Callback):
     """Kill this process in the middle of an epoch, without warning."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.at = epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == (self.at, 2):
+        if (self.epoch, batch) == (KILLED_IN, 2):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -34,8 +33,9 @@ def save(folder, name, model):
     np.savez(folder / name, weights=weights, losses=model.history.history["loss"], runtime=model.layers[0].runtime)
 
 
-def train(folder, name, strategy, callbacks=()):
-    save(folder, name, many_machines.train(strategy, folder / f"backup of {name}", callbacks))
+def train(folder, name, strategy, callbacks=(), backup=None):
+    """Train by the program, from the backup of the run of that name if there is one."""
+    save(folder, name, many_machines.train(strategy, folder / f"backup of {backup or name}", callbacks))
 
 
 def fit(folder, name, strategy):
@@ -61,23 +61,38 @@ def as_machine(folder):
     train(folder, "scaled by the share", mirrored)
 
 
-def as_worker(folder, killed_in=None):
-    """Train as one of several workers, of which the last may be killed."""
+def as_worker(folder, *runs):
+    """Do these runs, one after the other, as one of several workers."""
     # A worker that a busy machine starves is not dead.
     context().configure_coordination_service = partial(
         context().configure_coordination_service, heartbeat_timeout_in_ms=600_000
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     task = strategy.cluster_resolver.task_id
-    callbacks = [Kill(int(killed_in))] if killed_in and task else []
-    save(folder, f"worker-{task}", many_machines.train(strategy, folder / "backup", callbacks))
-    save(folder, f"uninterrupted-{task}", many_machines.train(strategy, folder / "other backup"))
+    for run in runs:
+        name = f"{run}-{task}"
+        match run:
+            case "killed" if task:
+                train(folder, name, strategy, [Kill()], backup="killed")
+            case "resumed":
+                train(folder, name, strategy, backup="killed")
+            case "unsharded":
+                many_machines.batches = all_to_each(many_machines.batches)
+                train(folder, name, strategy)
+            case "fit":
+                try:
+                    fit(folder, name, strategy)
+                except ValueError:
+                    traceback.print_exc()
+            case _:
+                train(folder, name, strategy)
 
-    everything = tf.data.Options()
-    everything.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    batches = many_machines.batches
-    many_machines.batches = lambda epoch: batches(epoch).with_options(everything)
-    save(folder, f"unsharded-{task}", many_machines.train(strategy, folder / "unsharded backup"))
+
+def all_to_each(batches):
+    """The same batches by epoch, but each worker takes all examples instead of its part."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return lambda epoch: batches(epoch).with_options(options)
 
 
 if __name__ == "__main__":

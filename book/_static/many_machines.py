@@ -1,4 +1,4 @@
-"""Train a GRU on one machine or on several: run this file on each, with a folder that all see."""
+"""Train a GRU on one machine or several: run this on each, with a shared folder."""
 
 import sys
 
@@ -13,9 +13,10 @@ BATCH, EPOCHS = 16, 6  # the global batch: of all replicas together
 
 
 def batches(epoch):
-    """The global batches of an epoch. They depend on its number alone: all workers agree."""
-    x = np.random.default_rng(0).normal(size=(EXAMPLES, STEPS, INPUTS)).astype("float32")
+    """The global batches of an epoch, by its number alone: all workers agree."""
+    x = np.random.default_rng(0).normal(size=(EXAMPLES, STEPS, INPUTS))
     y = x[:, :, 0].sum(axis=1, keepdims=True)
+    x, y = x.astype("float32"), y.astype("float32")
     order = np.random.default_rng(epoch).permutation(EXAMPLES)
     dataset = tf.data.Dataset.from_tensor_slices((x[order], y[order]))
     options = tf.data.Options()
@@ -49,16 +50,18 @@ def train(strategy, folder, callbacks=()):
 
     @tf.function
     def step(x, y):
-        return strategy.reduce("SUM", strategy.run(replica_step, args=(x, y)), axis=None)
+        losses = strategy.run(replica_step, args=(x, y))
+        return strategy.reduce("SUM", losses, axis=None)
 
     first = not (strategy.cluster_resolver and strategy.cluster_resolver.task_id)
     backup = keras.callbacks.BackupAndRestore(
         folder,
-        save_freq="epoch" if first else sys.maxsize,  # the first worker writes, all read
+        save_freq="epoch" if first else sys.maxsize,  # the first one writes, all read
         double_checkpoint=True,
         delete_checkpoint=first,
     )
-    callbacks = keras.callbacks.CallbackList([backup, *callbacks], add_history=True, model=model)
+    callbacks = [backup, *callbacks]
+    callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=model)
     callbacks.on_train_begin()
     epochs_done = model.optimizer.iterations.numpy() // (EXAMPLES // BATCH)
     for epoch in range(epochs_done, EPOCHS):

@@ -33,9 +33,9 @@ def save(folder, name, model):
     np.savez(folder / name, weights=weights, losses=model.history.history["loss"], runtime=model.layers[0].runtime)
 
 
-def train(folder, name, strategy, callbacks=(), backup=None):
-    """Train by the program, from the backup of the run of that name if there is one."""
-    save(folder, name, many_machines.train(strategy, folder / f"backup of {backup or name}", callbacks))
+def train(folder, name, strategy, backup, callbacks=()):
+    """Train by the program, from the backup of that name if there is one."""
+    save(folder, name, many_machines.train(strategy, folder / f"backup of {backup}", callbacks))
 
 
 def fit(folder, name, strategy):
@@ -50,15 +50,15 @@ def as_machine(folder):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     one, mirrored = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    train(folder, "one", one)
-    train(folder, "mirrored", mirrored)
+    train(folder, "one", one, "one")
+    train(folder, "mirrored", mirrored, "mirrored")
     fit(folder, "fit on one", one)
     fit(folder, "fit", mirrored)
 
     batches = many_machines.batches
     many_machines.batches = lambda epoch: batches(epoch).unbatch().batch(2 * many_machines.BATCH, drop_remainder=True)
     many_machines.BATCH //= 2
-    train(folder, "scaled by the share", mirrored)
+    train(folder, "scaled by the share", mirrored, "scaled")
 
 
 def as_worker(folder, *runs):
@@ -72,20 +72,20 @@ def as_worker(folder, *runs):
     for run in runs:
         name = f"{run}-{task}"
         match run:
-            case "killed" if task:
-                train(folder, name, strategy, [Kill()], backup="killed")
+            case "killed":
+                train(folder, name, strategy, run, [Kill()] if task else [])
             case "resumed":
-                train(folder, name, strategy, backup="killed")
+                train(folder, name, strategy, "killed")
             case "unsharded":
                 many_machines.batches = all_to_each(many_machines.batches)
-                train(folder, name, strategy)
+                train(folder, name, strategy, run)
             case "fit":
                 try:
                     fit(folder, name, strategy)
                 except ValueError:
                     traceback.print_exc()
             case _:
-                train(folder, name, strategy)
+                train(folder, name, strategy, run)
 
 
 def all_to_each(batches):

@@ -20,7 +20,7 @@ def sigmoid(a):
 def step(x, h, kernel, recurrent_kernel, bias=None, *, reset_after=True, update_gate="keep"):
     """One step of the unit.
 
-    With b the input bias and d the recurrent bias:
+    With b the input bias and d the recurrent bias::
 
         z = σ(x W_z + b_z + h U_z + d_z)                    update gate
         r = σ(x W_r + b_r + h U_r + d_r)                    reset gate

@@ -102,10 +102,11 @@ def _published(executed, profile):
 def _render(staged, output):
     command = [Path(sys.executable).with_name("jupyter-book"), "build", staged, "--path-output", output]
     log = output.with_suffix(".log")
+    path = os.pathsep.join([str(staged), *filter(None, [os.environ.get("PYTHONPATH")])])  # where autodoc finds gru_tf
     with log.open("w") as stream:
         finished = subprocess.run(
             [*command, "-W", "--keep-going", "-q"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(staged), *filter(None, [os.environ.get("PYTHONPATH")])])},
+            env=os.environ | {"PYTHONPATH": path},
             stdout=stream,
             stderr=subprocess.STDOUT,
         )

@@ -20,14 +20,14 @@ def sigmoid(a):
 def step(x, h, kernel, recurrent_kernel, bias=None, *, reset_after=True, update_gate="keep"):
     """One step of the unit.
 
-    With b the input bias and d the recurrent bias:
+    With b the input bias and d the recurrent bias::
 
         z = σ(x W_z + b_z + h U_z + d_z)                    update gate
         r = σ(x W_r + b_r + h U_r + d_r)                    reset gate
-        c = tanh(x W_h + b_h + r ⊙ (h U_h + d_h))           candidate, `reset_after=True`
-        c = tanh(x W_h + b_h + (r ⊙ h) U_h + d_h)           candidate, `reset_after=False`
-        new h = z ⊙ h + (1 - z) ⊙ c                         `update_gate="keep"`
-        new h = (1 - z) ⊙ h + z ⊙ c                         `update_gate="write"`
+        c = tanh(x W_h + b_h + r ⊙ (h U_h + d_h))           candidate, reset_after=True
+        c = tanh(x W_h + b_h + (r ⊙ h) U_h + d_h)           candidate, reset_after=False
+        new h = z ⊙ h + (1 - z) ⊙ c                         update_gate="keep"
+        new h = (1 - z) ⊙ h + z ⊙ c                         update_gate="write"
 
     Args:
         x: input of this step, (B, I).

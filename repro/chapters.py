@@ -50,6 +50,14 @@ class Chapter:
         """What papermill injects under `profile`: its name and its overrides of the defaults."""
         return {"PROFILE": profile, **self._settings["profiles"].get(profile, {})}
 
+    @property
+    def files(self):
+        """The paths of the repository's files that its code reads; the front matter lists them."""
+        paths = [self.root / name for name in self._settings.get("files", [])]
+        if missing := [str(path) for path in paths if not path.is_file()]:
+            raise BookError(f"{self.source}: the front matter lists {', '.join(missing)}, which is no file")
+        return paths
+
     @cached_property
     def _settings(self):
         settings = self.notebook.metadata.get("repro")

@@ -26,6 +26,7 @@ def content_key(chapter, profile, used_data):
         "parameters": _digest(json.dumps(chapter.parameters(profile), sort_keys=True)),
         "sources": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in imported(chapter)},
         "lock": _digest((chapter.root / "requirements.txt").read_bytes()),
+        "files": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in chapter.files},
         "data": {name: _data_digest(name) for name in used_data},
         "interpreter": f"{sys.version} {platform.system()} {platform.machine()}",
     }

@@ -67,6 +67,8 @@ def _stage(root, staged, book, profile, judged):
     for chapter in book:
         notebook = _published(Executed.read(executed_path(chapter, profile)), profile)
         nbformat.write(notebook, staged / "book" / f"{chapter.name}.ipynb")
+    # The API page shows its docstrings, so the site depends on it too.
+    shutil.copytree(root / "gru_tf", staged / "gru_tf", ignore=shutil.ignore_patterns("__pycache__"))
     for extra in ("references.bib", "_static"):
         if (source := root / "book" / extra).is_dir():
             shutil.copytree(source, staged / "book" / extra)
@@ -100,8 +102,14 @@ def _published(executed, profile):
 def _render(staged, output):
     command = [Path(sys.executable).with_name("jupyter-book"), "build", staged, "--path-output", output]
     log = output.with_suffix(".log")
+    path = os.pathsep.join([str(staged), *filter(None, [os.environ.get("PYTHONPATH")])])  # where autodoc finds gru_tf
     with log.open("w") as stream:
-        finished = subprocess.run([*command, "-W", "--keep-going", "-q"], stdout=stream, stderr=subprocess.STDOUT)
+        finished = subprocess.run(
+            [*command, "-W", "--keep-going", "-q"],
+            env=os.environ | {"PYTHONPATH": path},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
     if finished.returncode:
         raise SiteError(f"Jupyter Book failed; the last good site is untouched.\n{log.read_text()}")
     html = output / "_build" / "html"

@@ -5,7 +5,7 @@ import platform
 import mini_book
 import pytest
 
-from repro.chapters import Chapter
+from repro.chapters import BookError, Chapter
 from repro.content_key import imported
 from repro.execute import run, stale_parts
 
@@ -81,6 +81,19 @@ def test_an_import_that_is_gone_or_new(root):
     assert stale(root) == ["sources"], "an import inside a function counts"
 
 
+def test_a_file_that_the_front_matter_lists(root):
+    (root / "book" / "model.bin").write_bytes(b"1")
+    source = root / "book" / "sums.md"
+    source.write_text(source.read_text().replace("  time_limit:", "  files: [book/model.bin]\n  time_limit:"))
+    mini_book.pretend_executed(root, "sums")
+    assert stale(root) == []
+    (root / "book" / "model.bin").write_bytes(b"2")
+    assert stale(root) == ["files"]
+    (root / "book" / "model.bin").unlink()
+    with pytest.raises(BookError, match=r"sums.md: the front matter lists \S+book/model.bin, which is no file"):
+        stale(root)
+
+
 def test_the_lock(root):
     append(root / "requirements.txt", "more==1.0\n")
     assert stale(root) == ["lock"]
@@ -121,7 +134,7 @@ def test_a_notebook_that_the_suite_did_not_execute(root):
     (root / "_build" / "book" / "executed" / "sums.ipynb").write_text(
         '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
     )
-    assert stale(root) == ["text", "parameters", "sources", "lock", "data", "interpreter"]
+    assert stale(root) == ["text", "parameters", "sources", "lock", "files", "data", "interpreter"]
 
 
 def test_nothing_is_executed_when_nothing_has_changed(root, monkeypatch, capsys):

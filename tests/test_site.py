@@ -238,6 +238,14 @@ def test_a_disagreement_is_not_published(root, fast):
     assert shown(root) == "# Good\n"
 
 
+def test_a_changed_docstring_is_another_site(root, fast):
+    """The API page shows docstrings, also of modules that no chapter imports."""
+    build(root, "book")
+    (root / "gru_tf" / "unused.py").write_text('"""New."""\n')
+    build(root, "book")
+    assert len(sites(root)) == 2
+
+
 def test_profiles_have_sites_of_their_own(root, fast):
     build(root, "book")
     mini_book.pretend_executed(root, "sums", "smoke", sums_total=3, sums_mean=1.5, sums_mean_low=1, sums_mean_high=2)

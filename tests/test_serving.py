@@ -11,7 +11,7 @@ from parity import SAME, assert_close
 from tensorflow.core.protobuf import saved_model_pb2
 
 from gru_tf import GRU
-from gru_tf.runtimes import RUNTIMES
+from gru_tf.runtimes import EVERYWHERE
 
 TOKENS = np.array([[1, 2, 3, 0, 0], [4, 0, 2, 1, 0], [0, 0, 0, 0, 0]])
 STATE = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
@@ -52,7 +52,7 @@ def stateful_model(runtime):
 
 
 def test_a_saved_model_and_saved_weights_give_the_same_outputs(tmp_path):
-    model = masked_model(*RUNTIMES)
+    model = masked_model(*EVERYWHERE)
     expected = model.predict([TOKENS, STATE], verbose=0)
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")

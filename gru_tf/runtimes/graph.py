@@ -13,7 +13,8 @@ def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=
     """Carry the state through the time axis; arguments and results as in `portable.run`."""
     arguments = fused.arguments(cell, sequences, state, mask, training)
     options = {"record": tuple(record), "reset_after": cell.reset_after, "update_gate": cell.update_gate}
-    call = partial(_run, **options) if tf.inside_function() else _traced(*cell.kernel.shape, **options)
+    options |= {"joined": False, "keep_gates": False}
+    call = partial(fused.run, scan, **options) if tf.inside_function() else _traced(*cell.kernel.shape, **options)
     return fused.with_static_shapes(call(*arguments), sequences, state)
 
 
@@ -44,13 +45,10 @@ def scan(step, rows, start, kept=0, reverse=False):
     return values.stack(), [array.stack() for array in keep]
 
 
-_run = partial(fused.run, scan, joined=False, keep_gates=False)
-
-
 @cache
 def _traced(features, width, **options):
     """The fused run as a graph, for eager calls: a loop of eager operations would take many times as long.
 
     One for each shape of the kernel, so that only B and T are relaxed when they change.
     """
-    return tf.function(partial(_run, **options), autograph=False, reduce_retracing=True)
+    return tf.function(partial(fused.run, scan, **options), autograph=False, reduce_retracing=True)

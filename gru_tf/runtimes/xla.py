@@ -14,9 +14,10 @@ def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=
     """Carry the state through the time axis; arguments and results as in `portable.run`."""
     arguments = fused.arguments(cell, sequences, state, mask, training)
     options = {"record": tuple(record), "reset_after": cell.reset_after, "update_gate": cell.update_gate}
-    options["keep_gates"] = bool(training)  # a guess that a gradient will follow; without it, it takes a little longer
+    # Training tells that a gradient will follow; without the gates it only takes a little longer.
+    options |= {"joined": True, "keep_gates": bool(training)}
     # A program within a program would be compiled again for each new value of what it is called with.
-    call = partial(_run, **options) if compiles_this_trace() else _compiled(*cell.kernel.shape, **options)
+    call = partial(fused.run, scan, **options) if compiles_this_trace() else _compiled(*cell.kernel.shape, **options)
     return fused.with_static_shapes(call(*arguments), sequences, state)
 
 
@@ -47,10 +48,8 @@ def scan(step, rows, start, kept=0, reverse=False):
     return values.stack(), [array.stack() for array in keep]
 
 
-_run = partial(fused.run, scan, joined=True)
-
-
 @cache
 def _compiled(features, width, **options):
     """The fused run as one program, for each shape of the kernel, so that only B and T are relaxed when they change."""
-    return tf.function(partial(_run, **options), jit_compile=True, autograph=False, reduce_retracing=True)
+    run = partial(fused.run, scan, **options)
+    return tf.function(run, jit_compile=True, autograph=False, reduce_retracing=True)

@@ -2,10 +2,10 @@
 
 On a CPU it is the growth of the resident set: after two runs that trace, compile and fill caches, what is free goes
 back to the system, Linux's mark of the highest resident set (VmHWM) is set back, and the mark after a third run is
-compared with the resident set before it. That holds only where nobody keeps freed memory for the next run. So TensorFlow
-uses the system's allocator there instead of its own pool, and the C library returns blocks of 64 KiB or more when they
-are freed. On a GPU it is the growth of what the framework's allocator holds. Weights and input are there before and do
-not count; results and everything between do.
+compared with the resident set before it. That holds only where nobody keeps freed memory for the next run. So
+TensorFlow uses the system's allocator there instead of its own pool, and the C library returns blocks of 64 KiB or more
+when they are freed. On a GPU it is the growth of what the framework's allocator holds. Weights and input are there
+before and do not count; results and everything between do.
 """
 
 import ctypes

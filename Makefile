@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lint lock clean
+.PHONY: help book test serve bench lint lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,6 +20,9 @@ test: lint ## Lint, then test the layer, the suite, the chapters and the pages
 
 serve: $(READY) ## Show the built book on localhost
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/$(PROFILE)/html
+
+bench: $(READY) ## Time the layer against its peers and judge the targets; QUICK=1: in a minute
+	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check

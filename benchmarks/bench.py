@@ -1,173 +1,211 @@
 """Time GRU layers against each other: `python benchmarks/bench.py [--quick] [--seconds S] [--output FILE]`.
 
-Every contender runs the same work: a forward pass, or with `training` also the gradients by the input and all
-weights, of the sum of the squared outputs (B, T, H), in float32. All contenders of a case take turns, one call each
-in a round, so that whatever else the machine does falls on all of them; the result is a median with quartiles,
-and a ratio is the median of the rounds' ratios to `keras`. The first call of each, with its traces and compilations, is
-timed apart. torch takes part where it can be imported.
+All contenders of a case (see `contenders.py`) take turns, one call each in a round and in an order drawn anew, so that
+whatever else the machine does falls on all of them. A large matrix product takes part in every round: it says how fast
+the machine was just then. Every contender's first result is compared with Keras's before anything is timed.
+
+The JSON file holds for each case and contender
+- `milliseconds` of a call, `times_as_fast_as_keras` and `times_as_fast_as_torch`: lower quartile, median and upper
+  quartile over the rounds; the ratios are taken within each round;
+- `gemm_fraction`: the case's FLOPs (see `Case.flops`) a second, as a fraction of those of the matrix product;
+- `first_call_seconds`: from nothing to the first result, with what is traced and compiled;
+- `peak_memory_mib`: of a training step, in a process of its own (see `peak_memory.py`).
+What was not measured is null. `growth` holds cases of the same form that differ in T alone.
 """
 
 import argparse
-import importlib.util
+import importlib.metadata
 import json
 import os
 import platform
+import random
+import re
+import shlex
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
+import contenders
 import numpy as np
+import peak_memory
+import report
 import tensorflow as tf
+from contenders import CONTENDERS, GPUS, VARIANTS, Case
 
-import gru_tf
-
-SHAPES = [
+SHAPES = [  # B, T, I, H
     (32, 100, 128, 128),
     (64, 100, 64, 256),
     (1, 500, 32, 64),
     (128, 50, 16, 32),
     (16, 200, 300, 512),
-]  # B, T, I, H
-VARIANTS = {"plain": {}, "mask": {}, "recurrent dropout": {"recurrent_dropout": 0.2}}
-TENSORFLOW = {  # name: (layer, options, whether the caller is compiled by XLA)
-    "keras": (keras.layers.GRU, {}, False),
-    "keras jit": (keras.layers.GRU, {}, True),
-    "graph": (gru_tf.GRU, {"runtime": "graph"}, False),
-    "xla": (gru_tf.GRU, {"runtime": "xla"}, False),
-    "auto": (gru_tf.GRU, {}, False),
-    "auto jit": (gru_tf.GRU, {}, True),
-}
+]
+GROWTH = [(8, steps, 32, 64) for steps in (50, 100, 200, 500, 1000, 2000, 5000)]
+GROWING = ("keras", "graph", "xla")
+GEMM_SIZE = 8192 if GPUS else 2048
+LEAST_ROUNDS = 5
+PAUSE = 0.003  # seconds between two calls: the threads of the first then wait for work no longer
+RESULTS = Path(__file__).parent / "results"
 
 
-def tensorflow_call(layer_class, options, jit_compile, sequences, units, mask, training):
-    """A function without arguments that runs the case once and waits for its results."""
-    layer = layer_class(units, return_sequences=True, **options)
-    layer.build(sequences.shape)
-    weights = [weight.value for weight in layer.trainable_weights]
-
-    @tf.function(jit_compile=jit_compile)
-    def run(sequences):
-        if not training:
-            return [layer(sequences, mask=mask)]
-        with tf.GradientTape() as tape:
-            tape.watch(sequences)
-            loss = tf.reduce_sum(layer(sequences, mask=mask, training=True) ** 2)
-        return tape.gradient(loss, [sequences, *weights])
-
-    sequences = tf.constant(sequences)
-    return lambda: [result.numpy() for result in run(sequences)]
+def plan(quick):
+    """The cases and the series of growing T."""
+    if quick:
+        return [Case(SHAPES[0]), Case(SHAPES[0], training=False), Case(SHAPES[0], "mask")], []
+    cases = [Case(shape, training=training) for shape in SHAPES for training in (True, False)]
+    for variant in list(VARIANTS)[1:]:
+        cases.append(Case(SHAPES[0], variant))
+        if variant != "recurrent dropout":  # off at inference
+            cases.append(Case(SHAPES[0], variant, training=False))
+    return cases, [Case(shape) for shape in GROWTH]
 
 
-def torch_call(sequences, units, training):
-    import torch
-
-    layer = torch.nn.GRU(sequences.shape[-1], units, batch_first=True)
-    sequences = torch.tensor(sequences, requires_grad=training)
+def matrix_product():
+    factor = tf.random.normal((GEMM_SIZE, GEMM_SIZE))
+    product = tf.function(tf.matmul)
 
     def run():
-        if not training:
-            with torch.inference_mode():
-                return layer(sequences)
-        return torch.autograd.grad((layer(sequences)[0] ** 2).sum(), [sequences, *layer.parameters()])
+        product(factor, factor)
+        tf.test.experimental.sync_devices()
 
+    run()
     return run
-
-
-def contenders(shape, variant, training):
-    """The case's functions by name."""
-    batch, steps, features, units = shape
-    random_values = np.random.default_rng(0)
-    sequences = random_values.normal(size=(batch, steps, features)).astype("float32")
-    mask = None
-    if variant == "mask":
-        mask = tf.constant(np.arange(steps) < random_values.integers(steps // 2, steps, (batch, 1), endpoint=True))
-    calls = {
-        name: tensorflow_call(layer, {**options, **VARIANTS[variant]}, jit, sequences, units, mask, training)
-        for name, (layer, options, jit) in TENSORFLOW.items()
-    }
-    if variant == "plain" and importlib.util.find_spec("torch"):
-        calls["torch"] = torch_call(sequences, units, training)
-    return calls
 
 
 def seconds_of(call):
     start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    result = call()
+    return time.perf_counter() - start, result
 
 
-def measure(calls, seconds):
-    """Times of every contender in interleaved rounds, for about so many seconds and five rounds at least."""
-    first = {name: seconds_of(call) for name, call in calls.items()}
+def first_calls(case, names):
+    """The contenders that serve the case, the seconds to the first result of each, and these results as arrays."""
+    taking_part, seconds, arrays = {}, {}, {}
+    for name in names:
+        start = time.perf_counter()
+        if contender := CONTENDERS[name](case):
+            result = contender.run()
+            seconds[name] = time.perf_counter() - start
+            taking_part[name] = contender
+            arrays[name] = contender.arrays(result)
+    return taking_part, seconds, arrays
+
+
+def measure(case, seconds, names=tuple(CONTENDERS), *, memory=False):
+    """The entry of a case, from rounds of about so many seconds together."""
+    gemm = matrix_product()
+    taking_part, first, arrays = first_calls(case, names)
+    if case.variant == "recurrent dropout":  # each draws its own masks: compare the layers where they draw none
+        *_, arrays = first_calls(Case(case.shape, case.variant, training=False), taking_part)
+    contenders.require_agreement(arrays)
+
+    calls = {"gemm": gemm, **{name: contender.run for name, contender in taking_part.items()}}
     rounds = []
     start = time.perf_counter()
-    while len(rounds) < 5 or time.perf_counter() - start < seconds:
-        rounds.append({name: seconds_of(call) for name, call in calls.items()})
-    results = {}
-    for name in calls:
-        times = np.array([r[name] for r in rounds])
-        ratios = np.array([r["keras"] / r[name] for r in rounds])
-        results[name] = {
-            "milliseconds": [round(1e3 * q, 3) for q in np.quantile(times, (0.25, 0.5, 0.75))],
-            "times_as_fast_as_keras": [round(q, 3) for q in np.quantile(ratios, (0.25, 0.5, 0.75))],
-            "first_call_seconds": round(first[name], 2),
+    while len(rounds) < LEAST_ROUNDS or time.perf_counter() - start < seconds:
+        times = {}
+        for name in random.sample(list(calls), len(calls)):
+            time.sleep(PAUSE)
+            times[name], _ = seconds_of(calls[name])
+        rounds.append(times)
+    times = {name: np.array([r[name] for r in rounds]) for name in calls}
+
+    gemm_rate = 2 * GEMM_SIZE**3 / times["gemm"]
+    results = {
+        name: {
+            "milliseconds": quartiles(1e3 * times[name]),
+            "times_as_fast_as_keras": quartiles(times["keras"] / times[name]),
+            "times_as_fast_as_torch": quartiles(times["torch"] / times[name]) if "torch" in times else None,
+            "gemm_fraction": round(float(np.median(case.flops / times[name] / gemm_rate)), 4),
+            "first_call_seconds": round(first[name], 3),
+            "peak_memory_mib": peak_memory.in_own_process(case, name) if memory else None,
         }
-    return len(rounds), results
+        for name in taking_part
+    }
+    return {
+        "shape": case.shape,
+        "variant": case.variant,
+        "training": case.training,
+        "rounds": len(rounds),
+        "gemm_gflops": round(float(np.median(gemm_rate)) / 1e9, 1),
+        "results": results,
+    }
+
+
+def quartiles(values):
+    return [float(f"{quartile:.4g}") for quartile in np.quantile(values, (0.25, 0.5, 0.75))]
 
 
 def provenance():
     """Where and with what the numbers were measured."""
-    cpu = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    git = ["git", "-C", str(Path(__file__).parent)]
+    packages = ("tensorflow", "keras", "numpy", "torch", "onnxruntime")
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            [*git, "describe", "--always", "--dirty"], capture_output=True, text=True
-        ).stdout.strip(),
-        "cpu": cpu[0] if cpu else platform.processor(),
-        "cores": os.cpu_count(),
+        "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
+        "command": shlex.join(["python", *sys.argv]),
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_average": os.getloadavg(),
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "gpus": [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in GPUS],
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="only the first shape's plain case and the smallest ones")
-    parser.add_argument("--seconds", type=float, default=10.0, help="about how long to measure each case")
-    parser.add_argument("--output", type=Path, help="the JSON file; by default one named by the time, in results/")
-    arguments = parser.parse_args()
+def cpu_model():
+    file = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", file.read_text()) if file.exists() else None
+    return found[1] if found else platform.processor()
 
-    cases = [(shape, "plain") for shape in SHAPES] + [
-        (SHAPES[0], variant) for variant in VARIANTS if variant != "plain"
-    ]
-    if arguments.quick:
-        cases = [(SHAPES[0], "plain"), (SHAPES[3], "plain")]
-    report = {"provenance": provenance(), "cases": []}
-    for shape, variant in cases:
-        for training in (True, False):
-            if variant == "recurrent dropout" and not training:
-                continue  # off at inference
-            count, results = measure(contenders(shape, variant, training), arguments.seconds)
-            case = {"shape": shape, "variant": variant, "training": training, "rounds": count, "results": results}
-            report["cases"].append(case)
-            medians = ", ".join(f"{name} {r['milliseconds'][1]:.1f}" for name, r in results.items())
-            print(f"{shape} {variant} {'training' if training else 'inference'}: {medians} ms", flush=True)
-    stamp = report["provenance"]["time"].replace(":", "")
-    output = arguments.output or Path(__file__).parent / "results" / f"{stamp}.json"
-    output.write_text(json.dumps(report, indent=1) + "\n")
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def default_output(origin, quick):
+    """A file named by the device."""
+    device = origin["gpus"][0] if origin["gpus"] else f"cpu-{origin['cores']}-cores"
+    return RESULTS / f"{'quick-' if quick else ''}{re.sub('[^a-z0-9]+', '-', device.lower())}.json"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="the first shape, three cases, without the memory: a minute"
+    )
+    parser.add_argument("--seconds", type=float, help="about how long to measure each case; 12, or 3 with --quick")
+    parser.add_argument("--output", type=Path, help="the JSON file; by default one named by the device, in results/")
+    options = parser.parse_args(arguments)
+    seconds = (3 if options.quick else 12) if options.seconds is None else options.seconds
+
+    measured = {"provenance": provenance(), "gemm_gflops": None, "cases": [], "growth": []}
+    cases, growth = plan(options.quick)
+    for case in cases:
+        measured["cases"].append(measure(case, seconds, memory=case.training and not options.quick))
+        show(case, measured["cases"][-1])
+    for case in growth:
+        measured["growth"].append(measure(case, seconds / 2, GROWING))
+        show(case, measured["growth"][-1])
+    measured["gemm_gflops"] = float(np.median([entry["gemm_gflops"] for entry in measured["cases"]]))
+    output = options.output or default_output(measured["provenance"], options.quick)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(as_json(measured))
+    print(f"{output}\n\n{report.markdown(measured)}")
+
+
+def as_json(measured):
+    """Indented, but each list of numbers on one line."""
+    text = json.dumps(measured, indent=1) + "\n"
+    return re.sub(r"\[[^\[\]{}]+\]", lambda found: json.dumps(json.loads(found[0])), text)
+
+
+def show(case, entry):
+    medians = ", ".join(f"{name} {result['milliseconds'][1]:.1f}" for name, result in entry["results"].items())
+    print(f"{case}: {medians} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ The JSON file holds for each case and contender
   quartile over the rounds; the ratios are taken within each round;
 - `gemm_fraction`: the case's FLOPs (see `Case.flops`) a second, as a fraction of those of the matrix product;
 - `first_call_seconds`: from nothing to the first result, with what is traced and compiled;
-- `peak_memory_mib`: of a training step, in a process of its own (see `peak_memory.py`).
+- `peak_memory_mib`: of a plain training step, in a process of its own (see `peak_memory.py`).
 What was not measured is null. `growth` holds cases of the same form that differ in T alone.
 """
 
@@ -185,7 +185,7 @@ def main(arguments=None):
     measured = {"provenance": provenance(), "gemm_gflops": None, "cases": [], "growth": []}
     cases, growth = plan(options.quick)
     for case in cases:
-        measured["cases"].append(measure(case, seconds, memory=case.training and not options.quick))
+        measured["cases"].append(measure(case, seconds, memory=case.training and case.variant == "plain" and not options.quick))
         show(case, measured["cases"][-1])
     for case in growth:
         measured["growth"].append(measure(case, seconds / 2, GROWING))

@@ -185,7 +185,8 @@ def main(arguments=None):
     measured = {"provenance": provenance(), "gemm_gflops": None, "cases": [], "growth": []}
     cases, growth = plan(options.quick)
     for case in cases:
-        measured["cases"].append(measure(case, seconds, memory=case.training and case.variant == "plain" and not options.quick))
+        memory = case.training and case.variant == "plain" and not options.quick
+        measured["cases"].append(measure(case, seconds, memory=memory))
         show(case, measured["cases"][-1])
     for case in growth:
         measured["growth"].append(measure(case, seconds / 2, GROWING))

@@ -195,8 +195,8 @@ def test_a_weight_gradient_without_one_step_is_caught(reset_after, monkeypatch):
 
 
 def test_padding_that_does_not_hold_the_update_gate_open_is_caught(monkeypatch):
-    right = fused._projection
-    monkeypatch.setattr(fused, "_projection", lambda *args: tf.minimum(right(*args), 3.0))
+    right = fused.project
+    monkeypatch.setattr(fused, "project", lambda *args: tf.minimum(right(*args), 3.0))
     p = problem(mask="middle")
     layer = load(GRU(p.units, runtime="graph", dtype="float64"), p)
     with pytest.raises(AssertionError, match="exceeds"):
@@ -264,8 +264,8 @@ def test_a_model_with_unknown_batch_and_length_is_traced_once(runtime, monkeypat
 
 def test_eager_calls_of_many_shapes_share_a_few_traces(monkeypatch):
     traces = []
-    right = fused._states
-    monkeypatch.setattr(fused, "_states", lambda *args: traces.append(1) or right(*args))
+    right = fused.state_sequence
+    monkeypatch.setattr(fused, "state_sequence", lambda *args: traces.append(1) or right(*args))
     layer = GRU(3, runtime="graph", return_state=True, update_gate="write")
     for batch, steps in itertools.product((1, 2, 3), (2, 3, 5, 9)):
         layer(tf.zeros((batch, steps, 2)))

@@ -42,7 +42,7 @@ def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=
         lambda array: array if array is None or array.dtype == tf.bool else tf.cast(array, served),
         fused.arguments(cell, sequences, state, mask, training),
     )
-    weights = kernel, recurrent_kernel, bias, recurrent_bias = fused._weights(weights, True, cell.update_gate)
+    weights = kernel, recurrent_kernel, bias, recurrent_bias = fused.fold_weights(weights, True, cell.update_gate)
     values = values if dropout_mask is None else values * dropout_mask[:, tf.newaxis]
     states = _states(values, start, weights, mask, training)
 
@@ -103,7 +103,7 @@ def _outputs(lengths, training, *inputs):
     def gradient(_, __, upstream, *inputs):
         return _gradients(lengths, pullback, upstream, *inputs)
 
-    return fused._with_gradient(gradient, tf.stop_gradient(outputs), [], *inputs)
+    return fused.with_gradient(gradient, tf.stop_gradient(outputs), [], *inputs)
 
 
 def _gradients(lengths, pullback, upstream, *inputs):
@@ -134,8 +134,8 @@ def _fused_outputs(lengths, *inputs):
         tf.cast(array, fused.precise(dtype)) for array in inputs
     )
     mask = None if lengths is None else tf.sequence_mask(lengths, tf.shape(sequences)[1])
-    projection = fused._projection(sequences, kernel, bias, mask, None)
-    states = fused._states(graph.scan, _UNIT, False, projection, start, recurrent_kernel, recurrent_bias)
+    projection = fused.project(sequences, kernel, bias, mask, None)
+    states = fused.state_sequence(graph.scan, _UNIT, False, projection, start, recurrent_kernel, recurrent_bias)
     return tf.cast(tf.transpose(states[1:], [1, 0, 2]), dtype)
 
 

@@ -69,11 +69,11 @@ def run(
         lambda values: None if values is None else tf.cast(values, precise(dtype)),
         (sequences, state, weights, input_masks, state_masks),
     )
-    kernel, recurrent_kernel, input_bias, recurrent_bias = _weights(weights, reset_after, update_gate)
-    projection = _projection(sequences, kernel, input_bias, mask, input_masks)  # (T, B, 3H)
+    kernel, recurrent_kernel, input_bias, recurrent_bias = fold_weights(weights, reset_after, update_gate)
+    projection = project(sequences, kernel, input_bias, mask, input_masks)  # (T, B, 3H)
     unit = partial(ResetAfter if reset_after else ResetBefore, joined=joined)
     parameters = (recurrent_kernel, *([recurrent_bias] if reset_after else []), *(state_masks or []))
-    states = _states(scan, unit, keep_gates, projection, state, *parameters)  # (T + 1, B, H)
+    states = state_sequence(scan, unit, keep_gates, projection, state, *parameters)  # (T + 1, B, H)
 
     recorded = {"state": states[1:]} if "state" in record else {}
     if set(record) - {"state"}:
@@ -100,7 +100,7 @@ def with_static_shapes(results, sequences, state):
     return tf.ensure_shape(last, state.shape), {name: tf.ensure_shape(v, whole) for name, v in recorded.items()}
 
 
-def _weights(weights, reset_after, update_gate):
+def fold_weights(weights, reset_after, update_gate):
     """W, U, the bias (3H,) of the projection and d (H,), for an update gate that keeps the state.
 
     An open gate that writes is a closed one that keeps, and σ(-a) = 1 - σ(a): the update gate's columns change sign.
@@ -120,7 +120,7 @@ def _weights(weights, reset_after, update_gate):
     return kernel, recurrent_kernel, bias, recurrent_bias
 
 
-def _projection(sequences, kernel, bias, mask, dropout_masks):
+def project(sequences, kernel, bias, mask, dropout_masks):
     """The input's part of all gates at all steps, (T, B, 3H): one GEMM, or with a dropout mask for each gate three.
 
     A padded step holds its update gate wide open, and so leaves the state as it was.
@@ -139,7 +139,7 @@ def _projection(sequences, kernel, bias, mask, dropout_masks):
     return tf.where(tf.transpose(mask)[..., tf.newaxis], projection, padding)
 
 
-def _states(scan, unit, keep_gates, projection, start, *parameters):
+def state_sequence(scan, unit, keep_gates, projection, start, *parameters):
     """h_0 … h_T, (T + 1, B, H), from the projection (T, B, 3H), h_0 (B, H) and the unit's parameters."""
 
     def values(projection, start, *parameters):
@@ -171,7 +171,7 @@ def _gates(unit, kept, *inputs):
 
     @tf.custom_gradient
     def known(*tensors):
-        copies = list(map(tf.identity, tensors))  # as in `_with_gradient`
+        copies = list(map(tf.identity, tensors))  # as in `with_gradient`
         kept, inputs = copies[:n], copies[n:]
 
         def gradient(*upstream):
@@ -237,10 +237,10 @@ def _differentiable(values, gradient, *inputs):
     computed, from either end: it would store what each step of a loop did.
     """
     computed, kept = tf.nest.map_structure(tf.stop_gradient, values(*map(tf.stop_gradient, inputs)))
-    return _with_gradient(gradient, computed, kept, *inputs)
+    return with_gradient(gradient, computed, kept, *inputs)
 
 
-def _with_gradient(gradient, values, kept, *inputs):
+def with_gradient(gradient, values, kept, *inputs):
     """The values as a function of the inputs, and as one again where the gradient uses them: for any order."""
 
     @tf.custom_gradient
@@ -250,7 +250,7 @@ def _with_gradient(gradient, values, kept, *inputs):
         kept, inputs = others[:n], others[n:]
 
         def backward(upstream):
-            attached = _with_gradient(gradient, values, kept, *inputs)
+            attached = with_gradient(gradient, values, kept, *inputs)
             return *[None] * (1 + n), *gradient(kept, attached, upstream, *inputs)
 
         return values, backward

@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -15,6 +16,7 @@ import nbformat
 import papermill
 import psutil
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from repro.chapters import BookError, Chapter
 from repro.content_key import changed, content_key
@@ -103,13 +105,16 @@ def execute(chapter, profile, terminal):
     unfinished = target.with_suffix(f".{os.getpid()}.unfinished")
     start = time.monotonic()
     sources_before = content_key(chapter, profile, [])
-    notebook = papermill.execute_notebook(
-        chapter.notebook,
-        None,
-        parameters=chapter.parameters(profile),
-        progress_bar={"desc": chapter.name, "leave": False, "disable": None, "file": terminal},
-        cwd=chapter.root,
-    )
+    with tempfile.TemporaryDirectory() as sockets:
+        notebook = papermill.execute_notebook(
+            chapter.notebook,
+            None,
+            parameters=chapter.parameters(profile),
+            progress_bar={"desc": chapter.name, "leave": False, "disable": None, "file": terminal},
+            cwd=chapter.root,
+            # Of the TCP ports picked for a kernel, another kernel that starts just then may take one.
+            config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
+        )
     executed = Executed(notebook)
     if executed.stamp is None:
         raise BookError("The last cell must be `repro.stamp(profile=PROFILE, seed=SEED)`.")

@@ -14,6 +14,7 @@ from repro.chapters import BookError
 from repro.check_language import CheckError
 from repro.executed import Executed, executed_path
 
+JUDGED_SCHEMA = Path(__file__).parent / "judged.schema.json"  # of what is published
 SCHEMA = json.loads((Path(__file__).parent / "claims.schema.json").read_text(encoding="utf-8"))
 VERDICTS = tuple(SCHEMA["items"]["properties"]["verdict"]["enum"])
 

@@ -1,4 +1,6 @@
-"""The ledger as a table for the book: every claim with its verdict and its evidence, linked to the measuring cell."""
+"""The ledger in the book: a row for every claim, a count for every article, and at a chapter's end what it settles."""
+
+from repro.ledger import VERDICTS
 
 
 def anchor(name):
@@ -6,12 +8,48 @@ def anchor(name):
     return f"evidence-{name.replace('_', '-')}"
 
 
+def ledger_summary(judged, profile):
+    """Markdown: how many claims of each article got which verdict; each count links to those rows of the table."""
+    verdicts = [verdict for verdict in VERDICTS if any(claim["computed"] == verdict for claim in judged)]
+    rows = [_cells(["Article", "Claims", *map(_badge, verdicts)]), _cells(["---"] * (2 + len(verdicts)))]
+    for article in [*sorted({claim["source"] for claim in judged}), ""]:
+        counts = [_count(judged, article, verdict) for verdict in ["", *verdicts]]
+        rows.append(_cells([article or "all", *counts]))
+    judged_at = f"The chapters ran at the profile `{profile}`, and the verdicts follow from what they measured there."
+    return "\n".join([*rows, "", judged_at, ""])
+
+
+def claims_settled(judged, chapter):
+    """Markdown: the claims that a chapter settles, each with its verdict; empty when it settles none."""
+    settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
+    lines = [
+        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a> {_badge(claim["computed"])} {claim["claim"]}'
+        for claim in settled
+    ]
+    return "\n".join(["## Claims settled here", "", *lines]) if settled else ""
+
+
 def ledger_table(judged):
     """Markdown: a filterable table with a row per claim."""
     rows = [_row(["Claim", "Verdict", "Because", "Evidence"])]
-    rows += [_row([_claim(claim), _verdict(claim), _because(claim, judged), _evidence(claim)]) for claim in judged]
+    rows += [
+        _row([_claim(claim), _badge(claim["computed"]), _because(claim, judged), _evidence(claim)]) for claim in judged
+    ]
     options = [":header-rows: 1", ":widths: 28 14 30 28", ":class: ledger"]
     return "\n".join(["::::{list-table}", *options, "", *rows, "::::", ""])
+
+
+def _cells(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def _count(judged, article, verdict):
+    number = sum(article in ("", claim["source"]) and verdict in ("", claim["computed"]) for claim in judged)
+    return f'<a href="?article={article}&verdict={verdict}#the-claims">{number}</a>' if number else "0"
+
+
+def _badge(verdict):
+    return f'<span class="verdict {verdict}">{verdict}</span>'
 
 
 def _row(cells):
@@ -42,10 +80,6 @@ def _quantity(item):
     if item["interval"]:
         text += " [{:.4g}, {:.4g}]".format(*item["interval"])
     return f"{text} {item['unit']}" if item["unit"] else text
-
-
-def _verdict(claim):
-    return f'<span class="verdict {claim["computed"]}">{claim["computed"]}</span>'
 
 
 def _because(claim, judged):

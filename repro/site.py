@@ -14,8 +14,8 @@ import nbformat
 from repro.chapters import BookError, chapters, pages
 from repro.execute import require_executed
 from repro.executed import Executed, executed_path
-from repro.ledger import judge
-from repro.ledger_page import anchor, ledger_table
+from repro.ledger import JUDGED_SCHEMA, judge
+from repro.ledger_page import anchor, claims_settled, ledger_summary, ledger_table
 
 # Written by the machine that executed, not by the chapter; papermill's hold absolute paths.
 PRIVATE_METADATA = ("papermill", "repro")
@@ -66,6 +66,8 @@ def _stage(root, staged, book, profile, judged):
         shutil.copy(root / "book" / f"{name}.md", staged / "book")
     for chapter in book:
         notebook = _published(Executed.read(executed_path(chapter, profile)), profile)
+        if settled := claims_settled(judged, chapter.name):
+            notebook.cells.insert(-1, nbformat.v4.new_markdown_cell(settled, id="claims-settled"))  # before the stamp
         nbformat.write(notebook, staged / "book" / f"{chapter.name}.ipynb")
     # The API page shows its docstrings, so the site depends on it too.
     shutil.copytree(root / "gru_tf", staged / "gru_tf", ignore=shutil.ignore_patterns("__pycache__"))
@@ -74,8 +76,11 @@ def _stage(root, staged, book, profile, judged):
             shutil.copytree(source, staged / "book" / extra)
         elif source.exists():
             shutil.copy(source, staged / "book")
+    (staged / "book" / "ledger-summary.txt").write_text(ledger_summary(judged, profile), encoding="utf-8")
     (staged / "book" / "ledger-table.txt").write_text(ledger_table(judged), encoding="utf-8")
-    (staged / "claims.json").write_text(json.dumps(judged, indent=1, ensure_ascii=False), encoding="utf-8")
+    ledger = {"$schema": JUDGED_SCHEMA.name, "profile": profile, "claims": judged}
+    (staged / "claims.json").write_text(json.dumps(ledger, indent=1, ensure_ascii=False), encoding="utf-8")
+    shutil.copy(JUDGED_SCHEMA, staged)
     return staged
 
 
@@ -113,7 +118,8 @@ def _render(staged, output):
     if finished.returncode:
         raise SiteError(f"Jupyter Book failed; the last good site is untouched.\n{log.read_text()}")
     html = output / "_build" / "html"
-    shutil.copy(staged / "claims.json", html)
+    for name in ("claims.json", JUDGED_SCHEMA.name):
+        shutil.copy(staged / name, html)
     return html
 
 

@@ -1,10 +1,13 @@
-"""The ledger as a table."""
+"""The ledger as it is shown."""
 
-from repro.ledger_page import anchor, ledger_table
+import re
+
+from repro.ledger_page import anchor, claims_settled, ledger_summary, ledger_table
 
 EVIDENCE = {"name": "sums_mean", "value": 2.0, "unit": "s", "chapter": "sums", "interval": (1.0, 2.5)}
 CLAIM = {
     "id": "001-mean",
+    "source": "001",
     "claim": "Their mean\nis small.",
     "kind": "executable",
     "chapter": "more#sec-sum",
@@ -59,6 +62,28 @@ def test_related_claims_link_both_ways():
 
 def test_a_row_for_every_claim():
     assert ledger_table([CLAIM] * 3).count("\n* - ") == 4
+
+
+def test_the_summary_counts_by_article_and_verdict():
+    judged = [
+        CLAIM,
+        CLAIM | {"computed": "confirmed"},
+        CLAIM | {"source": "002", "computed": "confirmed"},
+        CLAIM | {"source": "002", "computed": "confirmed"},
+    ]
+    table, told = ledger_summary(judged, "full").split("\n\n")
+    texts = [[re.sub("<.*?>", "", cell).strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
+    assert texts[0] == ["Article", "Claims", "confirmed", "refuted"]
+    assert texts[2:] == [["001", "2", "1", "1"], ["002", "2", "2", "0"], ["all", "4", "3", "1"]]
+    assert '<a href="?article=002&verdict=confirmed#the-claims">2</a>' in table
+    assert "`full`" in told
+
+
+def test_a_chapter_lists_what_it_settles_with_the_computed_verdict():
+    listed = claims_settled([CLAIM, CLAIM | {"id": "000-total", "chapter": "sums#sec-sum"}], "more")
+    assert '<a href="ledger.html#001-mean">001-mean</a> <span class="verdict refuted">refuted</span>' in listed
+    assert "000-total" not in listed
+    assert claims_settled([CLAIM], "mor") == ""
 
 
 def test_the_anchor_is_a_valid_id():

@@ -242,6 +242,23 @@ def test_the_ledger_can_be_filtered(browser, address):
         select.select_option("")
     assert len(shown(".claim-id")) == everything
 
+    page.locator(".ledger-filter input[type=search]").fill("lstm Three")
+    texts = [row.inner_text().lower() for row in rows.all() if row.is_visible()]
+    assert 0 < len(texts) < everything
+    assert all("lstm" in text and "three" in text for text in texts)
+
+
+def test_a_count_of_the_summary_leads_to_its_claims(browser, address):
+    page = Visitor(browser, address).open("book/ledger.html")
+    count = page.locator("main a[href^='?article=000&verdict=refuted']")
+    expected = int(count.inner_text())
+    count.click()
+    page.wait_for_load_state("networkidle")
+    rows = [row for row in page.locator("table.ledger tbody tr").all() if row.is_visible()]
+    assert len(rows) == expected
+    assert {row.locator(".claim-id").inner_text()[:3] for row in rows} == {"000"}
+    assert {row.locator(".verdict").inner_text() for row in rows} == {"refuted"}
+
 
 def test_the_search_finds_a_page(browser, address):
     visitor = Visitor(browser, address)

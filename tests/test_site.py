@@ -7,6 +7,7 @@ import re
 import sys
 import time
 
+import jsonschema
 import mini_book
 import nbformat
 import pytest
@@ -86,7 +87,15 @@ class TestABuiltSite:
     def test_claims_json_is_what_was_judged(self, built, html):
         root, _ = built
         judged = judge(root / "book" / "claims.yml", chapters(root), "book")
-        assert json.loads((html / "claims.json").read_text()) == json.loads(json.dumps(judged))
+        published = json.loads((html / "claims.json").read_text())
+        assert published["claims"] == json.loads(json.dumps(judged))
+        assert published["profile"] == "book"
+        jsonschema.validate(published, json.loads((html / published["$schema"]).read_text()))
+
+    def test_a_chapter_ends_with_the_claims_it_settles(self, page):
+        settled = page[page.index(">Claims settled here<") :]
+        assert re.search(r'href="ledger.html#[0-9]{3}-[a-z-]+">.*class="verdict (confirmed|refuted)"', settled)
+        assert settled.index("ledger.html#") < settled.index('class="stamp')
 
     def test_the_notebook_to_download_is_whole_and_tells_nothing_of_the_machine(self, built, html):
         root, _ = built

@@ -333,7 +333,7 @@ def test_five_thousand_steps(runtime):
 
 # ---- Fuzz ----------------------------------------------------------------------------------------
 
-FUZZ = int(os.environ.get("GRU_FUZZ", "30"))  # configurations; 500 before a release
+FUZZ = int(os.environ.get("GRU_FUZZ", "12"))  # configurations; 500 before a release
 
 
 @pytest.mark.slow

@@ -42,6 +42,6 @@ $(READY): requirements.txt
 	$(PYTHON) -m venv --clear .venv
 	awk '/^[^ #]/ {uv = /^uv==/} uv' requirements.txt > .venv/uv.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
-	$(BIN)/uv pip sync --quiet --python .venv --require-hashes requirements.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python .venv --require-hashes requirements.txt
 	$(BIN)/python -c 'import os, site; open(site.getsitepackages()[0] + "/gru-book.pth", "w").write(os.getcwd())'
 	touch $(READY)

@@ -1,7 +1,8 @@
-"""A GRU layer for Keras on TensorFlow: `GRU`, its `GRUCell`, their `weights`, and the NumPy `reference`."""
+"""A GRU layer for Keras on TensorFlow: `GRU`, its `GRUCell`, `MinGRU`, their `weights`, and the NumPy `reference`."""
 
 from gru_tf import reference, weights
 from gru_tf.cell import GRUCell
 from gru_tf.layer import GRU
+from gru_tf.min_gru import MinGRU
 
-__all__ = ["GRU", "GRUCell", "reference", "weights"]
+__all__ = ["GRU", "GRUCell", "MinGRU", "reference", "weights"]

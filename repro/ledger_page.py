@@ -20,10 +20,11 @@ def ledger_summary(judged, profile):
 
 
 def claims_settled(judged, chapter):
-    """Markdown: the claims that a chapter settles, each with its verdict; empty when it settles none."""
+    """Markdown: the claims that a chapter settles, with verdict and reason; empty when it settles none."""
     settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
     lines = [
-        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a> {_badge(claim["computed"])} {claim["claim"]}'
+        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} '
+        f"{_badge(claim['computed'])} {claim['because']}"
         for claim in settled
     ]
     return "\n".join(["## Claims settled here", "", *lines]) if settled else ""

@@ -81,7 +81,8 @@ def test_the_summary_counts_by_article_and_verdict():
 
 def test_a_chapter_lists_what_it_settles_with_the_computed_verdict():
     listed = claims_settled([CLAIM, CLAIM | {"id": "000-total", "chapter": "sums#sec-sum"}], "more")
-    assert '<a href="ledger.html#001-mean">001-mean</a> <span class="verdict refuted">refuted</span>' in listed
+    assert '<a href="ledger.html#001-mean">001-mean</a>: Their mean' in listed
+    assert '<span class="verdict refuted">refuted</span> It is large.' in listed
     assert "000-total" not in listed
     assert claims_settled([CLAIM], "mor") == ""
 

@@ -54,8 +54,9 @@ class MinGRU(keras.layers.Layer):
         units: H, a positive integer.
         activation: f of the candidate; None, the default, is none, as in the paper's first form.
         use_bias: whether there is a bias.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: as in other Keras layers.
+        kernel_initializer, bias_initializer: as in other Keras layers.
+        kernel_regularizer, bias_regularizer, activity_regularizer: as in other Keras layers.
+        kernel_constraint, bias_constraint: as in other Keras layers.
         return_sequences: whether to return the states of all steps, (B, T, H), or the last, (B, H).
         return_state: whether to return the last state too.
         go_backwards: whether to run from the last step to the first. Sequences come in the order in which they were

@@ -87,6 +87,12 @@ class TestWhatTheChaptersRecorded:
     def test_ten_equally_likely_digits_cost_ln_10(self, values):
         assert values["lottery_loss_limit"] == pytest.approx(-sum(0.1 * math.log(0.1) for _ in range(10)), abs=1e-12)
 
+    def test_the_language_model_of_article_003_has_so_many_parameters(self, values):
+        blocks = 3  # reset gate, update gate, candidate; two biases each, as in PyTorch
+        layers = [blocks * 512 * (inputs + 512 + 2) for inputs in (300, 512)]
+        untied = 10_000 * 300 + sum(layers) + 10_000 * 512 + 10_000
+        assert values["lm_module_untied_counted"] == values["lm_module_untied_formula"] == untied
+
     def test_a_gru_has_three_quarters_of_the_weights_of_an_lstm(self, values):
         assert values["lstm_params_ratio_no_bias_least"] == values["lstm_params_ratio_no_bias_most"] == 3 / 4
         assert values["lstm_params_error"] == 0

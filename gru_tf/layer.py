@@ -8,6 +8,7 @@ from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
 from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
+from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
 
 _OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
 
@@ -166,12 +167,13 @@ class GRU(keras.layers.RNN):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        self._require_steps(sequences)
-        mask = self._checked_mask(sequences_mask if mask is None else mask, sequences)
+        sequences = with_steps(sequences)
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
+        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
         state = self._starting_state(initial_state, sequences)
         if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
-            mask = None if mask is None else ops.flip(mask, axis=1)
+            sequences, mask = reversed_steps(sequences, mask)
 
         state, recorded = self._run(sequences, state, mask, training)
         if self.stateful:
@@ -179,7 +181,7 @@ class GRU(keras.layers.RNN):
 
         output = recorded.pop("state") if self.return_sequences else state
         if mask is not None:
-            output = self._masked_output(output, mask)
+            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
             recorded = {name: ops.where(mask[..., None], gate, 0) for name, gate in recorded.items()}
         return self._results(output, state, recorded)
 
@@ -235,46 +237,14 @@ class GRU(keras.layers.RNN):
             results.append(gates)
         return tuple(results) if len(results) > 1 else output
 
-    def _masked_output(self, output, mask):
-        """The states (B, T, H), or the last one (B, H), with zeros where there is no output to repeat."""
-        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "float32"), axis=1) > 0
-        shown = shown if self.return_sequences else shown[:, -1]
-        return ops.where(shown[..., None], output, 0)
-
-    def _require_steps(self, sequences):
-        steps = sequences.shape[1]
-        message = "sequences has T = 0: pass at least one step."
-        if steps == 0:
-            raise ValueError(message)
-        if steps is None:
-            if self.unroll:
-                raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
-            tf.debugging.assert_positive(tf.shape(sequences)[1], message)
-
     def _starting_state(self, initial_state, sequences):
         """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
-        batch = ops.shape(sequences)[0]
-        if initial_state is None:
-            initial_state = self.states if self.stateful else self.get_initial_state(batch)
-        states = keras.tree.flatten(initial_state)
-        expected = (sequences.shape[0], self.cell.units)
-        if len(states) != 1 or not _fits(states[0].shape, expected):
-            shapes = ", ".join(str(tuple(state.shape)) for state in states)
-            raise ValueError(
-                f"initial_state (with stateful=True, the state of the last call) has shape {shapes}: "
-                f"these sequences need one tensor of shape {expected}."
-            )
-        return ops.convert_to_tensor(states[0], dtype=self.compute_dtype)
-
-    def _checked_mask(self, mask, sequences):
-        """The mask as booleans of shape (B, T), or None."""
-        mask = keras.tree.flatten(mask)[0]
-        if mask is None:
-            return None
-        expected = tuple(sequences.shape[:2])
-        if not _fits(mask.shape, expected):
-            raise ValueError(f"mask has shape {tuple(mask.shape)}: pass one value for each step, {expected}.")
-        return ops.cast(mask, "bool")
+        name = "initial_state"
+        if initial_state is None and self.stateful:
+            name, initial_state = "the state of the last call (stateful=True)", self.states
+        elif initial_state is None:
+            initial_state = self.get_initial_state(ops.shape(sequences)[0])
+        return checked_state(name, initial_state, sequences, self.cell.units, self.compute_dtype)
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
@@ -318,13 +288,6 @@ class GRU(keras.layers.RNN):
             obstacle = cudnn.obstacle(self.cell, self.unroll) or (None if self.cell.use_bias else "use_bias=False")
             if obstacle:
                 raise ValueError(f"use_cudnn=True, but cuDNN has no {obstacle}: pass use_cudnn='auto'.")
-
-
-def _fits(shape, expected):
-    """Whether two shapes are equal as far as both are known."""
-    if len(shape) != len(expected):
-        return False
-    return all(a == b or None in (a, b) for a, b in zip(shape, expected, strict=True))
 
 
 def _in_export():

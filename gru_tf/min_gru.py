@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import activations, constraints, initializers, ops, regularizers
 
 from gru_tf import recurrence
-from gru_tf.layer import _fits
 from gru_tf.runtimes.fused import precise
+from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
 
 _PLAIN_OPTIONS = (
     "units",
@@ -154,18 +154,17 @@ class MinGRU(keras.layers.Layer):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        sequences = _with_steps(sequences)
-        mask = self._checked_mask(sequences_mask if mask is None else mask, sequences)
-        start = self._checked_start(initial_state, sequences)
+        sequences = with_steps(sequences)
+        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
+        start = self._starting_state(initial_state, sequences)
         if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
-            mask = None if mask is None else ops.flip(mask, axis=1)
+            sequences, mask = reversed_steps(sequences, mask)
 
         states = self._states(sequences, start, mask)
         last = states[:, -1]
         output = states if self.return_sequences else last
         if mask is not None:
-            output = self._masked_output(output, mask)
+            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
         return (output, last) if self.return_state else output
 
     def _states(self, sequences, start, mask):
@@ -187,32 +186,11 @@ class MinGRU(keras.layers.Layer):
             written = tf.concat([first, written[:, 1:]], axis=1)
         return tf.cast(recurrence.solve(kept, written, self.scan), self.compute_dtype)
 
-    def _masked_output(self, output, mask):
-        """The states (B, T, H), or the last one (B, H), with zeros where there is no output to repeat."""
-        shown = mask if self.zero_output_for_mask else ops.cumsum(ops.cast(mask, "float32"), axis=1) > 0
-        shown = shown if self.return_sequences else shown[:, -1]
-        return ops.where(shown[..., None], output, 0)
-
-    def _checked_start(self, initial_state, sequences):
+    def _starting_state(self, initial_state, sequences):
         """h_0 in the compute dtype, or None for zeros."""
-        states = [state for state in keras.tree.flatten(initial_state) if state is not None]
-        if not states:
+        if all(state is None for state in keras.tree.flatten(initial_state)):
             return None
-        expected = (sequences.shape[0], self.units)
-        if len(states) != 1 or not _fits(states[0].shape, expected):
-            shapes = ", ".join(str(tuple(state.shape)) for state in states)
-            raise ValueError(f"initial_state has shape {shapes}: these sequences need one tensor of shape {expected}.")
-        return ops.convert_to_tensor(states[0], dtype=self.compute_dtype)
-
-    def _checked_mask(self, mask, sequences):
-        """The mask as booleans of shape (B, T), or None."""
-        mask = keras.tree.flatten(mask)[0]
-        if mask is None:
-            return None
-        expected = tuple(sequences.shape[:2])
-        if not _fits(mask.shape, expected):
-            raise ValueError(f"mask has shape {tuple(mask.shape)}: pass one value for each step, {expected}.")
-        return ops.cast(mask, "bool")
+        return checked_state("initial_state", initial_state, sequences, self.units, self.compute_dtype)
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
@@ -234,15 +212,3 @@ class MinGRU(keras.layers.Layer):
         plain = {name: getattr(self, name) for name in _PLAIN_OPTIONS}
         objects = {name: kind.serialize(getattr(self, name)) for name, kind in _OBJECT_OPTIONS.items()}
         return {**super().get_config(), **plain, **objects}
-
-
-def _with_steps(sequences):
-    """The sequences, which have at least one step."""
-    steps = sequences.shape[1]
-    message = "sequences has T = 0: pass at least one step."
-    if steps == 0:
-        raise ValueError(message)
-    if steps is not None:
-        return sequences
-    with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(sequences)[1], message)]):
-        return tf.identity(sequences)

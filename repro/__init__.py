@@ -7,5 +7,6 @@ from repro import data
 from repro.figure_style import use_figure_style
 from repro.record import record
 from repro.stamp import stamp
+from repro.t_interval import t_interval
 
-__all__ = ["data", "record", "stamp", "use_figure_style"]
+__all__ = ["data", "record", "stamp", "t_interval", "use_figure_style"]

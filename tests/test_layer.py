@@ -553,9 +553,9 @@ def test_a_wrong_option_is_named_with_its_value(options, message):
 @pytest.mark.parametrize(
     ("call_options", "message"),
     [
-        ({"initial_state": np.zeros((4, 2))}, r"initial_state .* has shape \(4, 2\).* \(4, 3\)"),
-        ({"initial_state": np.zeros((1, 3))}, r"initial_state .* has shape \(1, 3\).* \(4, 3\)"),
-        ({"initial_state": [np.zeros((4, 3))] * 2}, r"initial_state .* has shape \(4, 3\), \(4, 3\)"),
+        ({"initial_state": np.zeros((4, 2))}, r"initial_state has shape \(4, 2\).* \(4, 3\)"),
+        ({"initial_state": np.zeros((1, 3))}, r"initial_state has shape \(1, 3\).* \(4, 3\)"),
+        ({"initial_state": [np.zeros((4, 3))] * 2}, r"initial_state has shape \(4, 3\), \(4, 3\)"),
         ({"mask": np.ones((5, 4), bool)}, r"mask has shape \(5, 4\).* \(4, 5\)"),
     ],
     ids=str,

@@ -6,12 +6,13 @@ import os
 import shutil
 import threading
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 import real_book
 from playwright.sync_api import sync_playwright
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("pages")]  # one browser
 
 # What is wrong with a page, found inside it.
 COMPLAINTS = """
@@ -76,6 +77,17 @@ def serve(folder):
     server.server_close()
 
 
+class Visit(NamedTuple):
+    """What a page looked like: what is wrong with it, which text is hard to read, its theme, links and ids."""
+
+    complaints: list
+    low_contrast: list
+    theme: str
+    filters: set  # of its figures
+    targets: set  # of its links within the site
+    ids: set
+
+
 class Visitor:
     """A browser that sees one site and nothing else, and writes down everything that goes wrong."""
 
@@ -105,37 +117,37 @@ class Visitor:
         self.page.evaluate("window.MathJax?.startup?.promise")
         return self.page
 
-    def inspect(self, path):
-        """What is wrong with a page: a list of complaints."""
+    def visit(self, path):
+        """Open a page, look at it as it comes, then unfold everything and look again."""
         self.complaints.clear()
         page = self.open(path)
+        low_contrast = page.eval_on_selector_all(TEXT, LOW_CONTRAST)
         page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
         page.wait_for_load_state("networkidle")
-        return [*self.complaints, *page.evaluate(COMPLAINTS)]
+        links = page.eval_on_selector_all("a[href]", "(links) => links.map((link) => link.href)")
+        return Visit(
+            complaints=[*self.complaints, *page.evaluate(COMPLAINTS)],
+            low_contrast=low_contrast,
+            theme=page.evaluate("document.documentElement.dataset.theme"),
+            filters=set(page.eval_on_selector_all("figure img", "(all) => all.map((i) => getComputedStyle(i).filter)")),
+            targets={link for link in links if link.startswith(f"{self.address}/")},
+            ids=set(page.eval_on_selector_all("[id]", "(elements) => elements.map((element) => element.id)")),
+        )
 
-    def links(self, path):
-        """The targets of a page's links within the site, and the ids that it defines."""
-        page = self.open(path)
-        targets = page.eval_on_selector_all("a[href]", "(links) => links.map((link) => link.href)")
-        ids = page.eval_on_selector_all("[id]", "(elements) => elements.map((element) => element.id)")
-        return {target for target in targets if target.startswith(f"{self.address}/")}, set(ids)
-
-
-def dead_links(visitor, paths):
-    """The links between these pages, or to other files of the site, whose target does not exist."""
-    found = {path: visitor.links(path) for path in paths}
-    dead = []
-    for path, (targets, _) in found.items():
-        for target in targets:
-            file, _, anchor = target.removeprefix(f"{visitor.address}/").partition("#")
-            if file in found:
-                exists = not anchor or anchor in found[file][1]
-            else:
-                exists = visitor.page.request.get(f"{visitor.address}/{file}").ok
-            if not exists:
-                dead.append(f"{path} -> {file}#{anchor}")
-    return dead
+    def dead_links(self, visits):
+        """The links between the pages visited, or to other files of the site, whose target does not exist."""
+        dead = []
+        for path, visit in visits.items():
+            for target in visit.targets:
+                file, _, anchor = target.removeprefix(f"{self.address}/").partition("#")
+                if file in visits:
+                    exists = not anchor or anchor in visits[file].ids
+                else:
+                    exists = self.page.request.get(f"{self.address}/{file}").ok
+                if not exists:
+                    dead.append(f"{path} -> {file}#{anchor}")
+        return dead
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +175,6 @@ def address(html):
         yield address
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def visitor(request, browser, address):
-    visitor = Visitor(browser, address, request.param)
-    yield visitor
-    visitor.page.close()
-
-
 @pytest.fixture(scope="module")
 def paths(html):
     """The pages of the book."""
@@ -185,25 +190,31 @@ def chapter_paths(html, paths):
     return paths
 
 
-def test_every_page_is_whole_and_stays_on_its_site(visitor, paths):
-    assert {path: complaints for path in paths if (complaints := visitor.inspect(path))} == {}
+@pytest.fixture(scope="module", params=["light", "dark"])
+def visits(request, browser, address, paths):
+    """The mode, and a `Visit` to every page in it."""
+    visitor = Visitor(browser, address, request.param)
+    yield request.param, {path: visitor.visit(path) for path in paths}
+    visitor.page.close()
 
 
-def test_text_and_figures_are_readable_in_both_modes(visitor, paths, chapter_paths):
-    low = {}
-    for path in paths:
-        page = visitor.open(path)
-        dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
-        low |= {path: found} if (found := page.eval_on_selector_all(TEXT, LOW_CONTRAST)) else {}
-        filters = page.eval_on_selector_all("figure img", "(images) => images.map((i) => getComputedStyle(i).filter)")
-        assert filters or path not in chapter_paths
-        assert set(filters) <= {"invert(0.92) hue-rotate(180deg)" if dark else "none"}
-    assert low == {}
+def test_every_page_is_whole_and_stays_on_its_site(visits):
+    assert {path: visit.complaints for path, visit in visits[1].items() if visit.complaints} == {}
 
 
-def test_no_link_is_dead(browser, address, paths):
-    assert dead_links(Visitor(browser, address), paths) == []
+def test_text_and_figures_are_readable_in_both_modes(visits, chapter_paths):
+    mode, visits = visits
+    assert {visit.theme for visit in visits.values()} == {mode}
+    assert {path: visit.low_contrast for path, visit in visits.items() if visit.low_contrast} == {}
+    inverted = {"invert(0.92) hue-rotate(180deg)" if mode == "dark" else "none"}
+    assert {path: visit.filters for path, visit in visits.items() if path in chapter_paths} == dict.fromkeys(
+        chapter_paths, inverted
+    )
+    assert all(visit.filters <= inverted for visit in visits.values())
+
+
+def test_no_link_is_dead(browser, address, visits):
+    assert Visitor(browser, address).dead_links(visits[1]) == []
 
 
 def test_every_chapter_offers_its_notebook(browser, address, chapter_paths):
@@ -300,7 +311,7 @@ def test_the_inspection_finds_faults(browser, tmp_path, complaint):
     assert complaint is None or page != GOOD
     (tmp_path / "page.html").write_text(page)
     with serve(tmp_path) as address:
-        found = Visitor(browser, address).inspect("page.html")
+        found = Visitor(browser, address).visit("page.html").complaints
     assert (found == []) if complaint is None else any(text.startswith(complaint) for text in found), found
 
 
@@ -312,7 +323,8 @@ def test_the_search_for_dead_links_finds_them(browser, tmp_path, target, dead):
     (tmp_path / "page.html").write_text(GOOD.replace('href="#here"', f'href="{target}"'))
     (tmp_path / "a.txt").touch()
     with serve(tmp_path) as address:
-        assert bool(dead_links(Visitor(browser, address), ["page.html"])) == dead
+        visitor = Visitor(browser, address)
+        assert bool(visitor.dead_links({"page.html": visitor.visit("page.html")})) == dead
 
 
 @pytest.mark.parametrize(("color", "low"), [("#000", []), ("#767676", []), ("#777", ["4.48: <p"])])

@@ -28,6 +28,7 @@ FAILED = 1
 def run(chapters, profile):
     """Bring the executed notebook of each chapter up to date; return the names of those that failed."""
     stale = [chapter for chapter in chapters if stale_parts(chapter, profile)]
+    stale.sort(key=lambda chapter: -chapter.time_limit)  # long ones first: in the end no core waits for one of them
     for chapter in chapters:
         if chapter not in stale:
             print(f"{chapter.name}: unchanged, executed notebook reused", flush=True)

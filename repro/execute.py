@@ -28,7 +28,6 @@ FAILED = 1
 def run(chapters, profile):
     """Bring the executed notebook of each chapter up to date; return the names of those that failed."""
     stale = [chapter for chapter in chapters if stale_parts(chapter, profile)]
-    stale.sort(key=lambda chapter: -chapter.time_limit)  # long ones first: in the end no core waits for one of them
     for chapter in chapters:
         if chapter not in stale:
             print(f"{chapter.name}: unchanged, executed notebook reused", flush=True)
@@ -38,7 +37,9 @@ def run(chapters, profile):
     threads = cores // workers
     with ThreadPoolExecutor(workers) as pool:
         try:
-            jobs = {pool.submit(_execute_in_worker, chapter, profile, threads, stdin): chapter for chapter in stale}
+            # Long ones first: in the end no core waits for one of them.
+            order = sorted(stale, key=lambda chapter: -chapter.time_limit)
+            jobs = {pool.submit(_execute_in_worker, chapter, profile, threads, stdin): chapter for chapter in order}
             results = {jobs[job].name: _report(jobs[job], *job.result()) for job in as_completed(jobs)}
         finally:  # on Ctrl-C, start no more of them
             pool.shutdown(wait=False, cancel_futures=True)

@@ -8,7 +8,7 @@ import platform
 import sys
 from modulefinder import ModuleFinder
 
-from repro import data
+from repro.kit import data
 
 OUR_PACKAGES = ("gru_tf", "repro")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import nbformat
 
-from repro.record import KIND as RECORD
-from repro.stamp import KIND as STAMP
+from repro.kit.record import KIND as RECORD
+from repro.kit.stamp import KIND as STAMP
 
 
 def executed_path(chapter, profile):

@@ -13,8 +13,8 @@ import nbformat
 from repro.chapters import Chapter
 from repro.content_key import content_key
 from repro.executed import executed_path
-from repro.record import Recorded
-from repro.stamp import Stamp
+from repro.kit.record import Recorded
+from repro.kit.stamp import Stamp
 
 ROOT = Path(__file__).parents[1]
 

@@ -55,7 +55,7 @@ def test_another_profile_is_another_execution(root):
         "gru_tf/first.py",
         "repro/record.py",
         "repro/stamp.py",
-        "repro/data.py",
+        "repro/kit/data.py",
     ],
 )
 def test_a_source_that_is_imported_directly_or_not(root, source):
@@ -100,7 +100,7 @@ def test_the_lock(root):
 
 
 def test_the_data(root, monkeypatch):
-    monkeypatch.setattr("repro.data.digest", lambda name: f"another digest of {name}")
+    monkeypatch.setattr("repro.kit.data.digest", lambda name: f"another digest of {name}")
     assert stale(root) == ["data"]
 
 
@@ -155,7 +155,7 @@ def test_what_is_imported_is_found_whatever_else_a_cell_holds(root):
         [
             mini_book.code("%%time", "import gru_tf.first"),
             mini_book.code("this is no Python"),
-            mini_book.code("from __future__ import annotations", "import numpy, nosuch", "import repro.record"),
+            mini_book.code("from __future__ import annotations", "import numpy, nosuch", "import repro.kit.record"),
         ]
     )
     mini_book.write_chapter(root, "sums", body)

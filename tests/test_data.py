@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pooch
 import pytest
 
-from repro import data
+from repro.kit import data
 
 pytestmark = pytest.mark.timeout(60)
 

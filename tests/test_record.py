@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repro import record
-from repro.record import KIND
+from repro.kit.record import KIND
 
 
 @pytest.fixture

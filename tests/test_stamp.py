@@ -8,7 +8,7 @@ import pytest
 
 import repro.data
 import repro.stamp
-from repro.stamp import KIND, Stamp, stamp
+from repro.kit.stamp import KIND, Stamp, stamp
 
 stamp_module = sys.modules["repro.stamp"]
 

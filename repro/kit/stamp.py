@@ -10,10 +10,10 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from repro import data
+from repro.kit import data
 
 KIND = "gru-book-stamp"  # marks the output in the notebook
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 START = time.monotonic()
 
 

@@ -22,7 +22,7 @@ def fetch(name):
     are written beside the final name and moved onto it once verified, so that processes may fetch at once.
 
     Args:
-        name: a file name registered in `repro/datasets.txt`, such as "ETTh1.csv".
+        name: a file name registered in `repro/kit/datasets.txt`, such as "ETTh1.csv".
 
     Returns:
         The absolute `pathlib.Path` of the verified file.

@@ -1,19 +1,21 @@
 # `make book` and `make test` need Python 3.11 to 3.13 and make, and set up the rest.
 PYTHON ?= python3
 PROFILE ?= book
+SEED ?= 0
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve bench lint lock clean
+.PHONY: help book reproduce test serve bench lint lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-book: $(READY) ## Execute the chapters, judge the claims, render the book
-	$(BIN)/python -m repro run --profile $(PROFILE)
-	$(BIN)/python -m repro check --profile $(PROFILE)
-	$(BIN)/python -m repro build --profile $(PROFILE)
+book: $(READY) ## Execute the chapters, judge the claims, render the book; STRICT=1: only if all is as written; SEED=7
+	$(BIN)/python -m repro book --profile $(PROFILE) --seed $(SEED) $(if $(STRICT),--strict)
+
+reproduce: $(READY) ## Execute the book from another seed and compare with the newest replication, or FROM=a claims.json
+	$(BIN)/python -m repro reproduce $(FROM) $(if $(filter-out 0,$(SEED)),--seed $(SEED))
 
 test: lint ## Lint, then test the layer, the suite, the chapters and the pages
 	$(BIN)/python -m pytest

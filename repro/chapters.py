@@ -1,4 +1,4 @@
-"""The chapters of a book: MyST Markdown notebooks listed in `_toc.yml`."""
+"""The book, and its chapters: MyST Markdown notebooks listed in `_toc.yml`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +16,54 @@ class BookError(Exception):
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """One chapter: a Markdown source below `root/book` and the settings in its front matter."""
+class Book:
+    """The book in the folder `root`, to be executed at the sizes of `profile` and from `seed`.
+
+    What is made of it lies below `_build/<place>`: that of the book's own seed, 0, is called after the profile.
+    """
 
     root: Path
+    profile: str = "book"
+    seed: int = 0
+    place: str | None = None
+
+    @property
+    def built(self):
+        """The folder of everything that is made of it."""
+        named = self.profile if self.seed == 0 else f"{self.profile}-seed-{self.seed}"
+        return self.root / "_build" / (self.place or named)
+
+    @property
+    def claims(self):
+        """The path of the ledger."""
+        return self.root / "book" / "claims.yml"
+
+    @cached_property
+    def pages(self):
+        """The names of the pages in the order of `_toc.yml`, without folder and ending."""
+        toc = YAML(typ="safe").load(self.root / "_toc.yml")
+        entries = [chapter["file"] for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
+        return [Path(entry).name for entry in [toc["root"], *entries]]
+
+    def chapters(self, names=()):
+        """The chapters in reading order; only those called `names`, if any are given."""
+        found = [Chapter(self, name) for name in self.pages if _is_notebook(self.root / "book" / f"{name}.md")]
+        known = [chapter.name for chapter in found]
+        if unknown := [name for name in names if name not in known]:
+            raise BookError(f"no chapter called {', '.join(unknown)}; the chapters are {', '.join(known)}")
+        return [chapter for chapter in found if not names or chapter.name in names]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter of a book: a Markdown source and the settings in its front matter."""
+
+    book: Book
     name: str
+
+    @property
+    def root(self):
+        return self.book.root
 
     @property
     def source(self):
@@ -35,20 +78,25 @@ class Chapter:
         return jupytext.reads(self.text, fmt="md:myst")
 
     @property
+    def code_cells(self):
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+
+    @property
     def code(self):
         """The Python of each code cell, IPython magics left out."""
-        for cell in self.notebook.cells:
-            if cell.cell_type == "code":
-                yield "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
+        for cell in self.code_cells:
+            yield "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
 
     @property
     def time_limit(self):
         """Seconds after which the execution is ended."""
         return self._settings["time_limit"]
 
-    def parameters(self, profile):
-        """What papermill injects under `profile`: its name and its overrides of the defaults."""
-        return {"PROFILE": profile, **self._settings["profiles"].get(profile, {})}
+    @property
+    def parameters(self):
+        """What papermill injects: the profile with its overrides of the defaults, and the seed."""
+        overrides = self._settings["profiles"].get(self.book.profile, {})
+        return {"PROFILE": self.book.profile, "SEED": self.book.seed, **overrides}
 
     @property
     def files(self):
@@ -66,22 +114,6 @@ class Chapter:
         if unknown := set(settings["profiles"]) - set(PROFILES):
             raise BookError(f"{self.source}: unknown profile {sorted(unknown)}; choose from {list(PROFILES)}")
         return settings
-
-
-def pages(root):
-    """The names of the book's pages in the order of `_toc.yml`, without folder and ending."""
-    toc = YAML(typ="safe").load(root / "_toc.yml")
-    entries = [chapter["file"] for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
-    return [Path(entry).name for entry in [toc["root"], *entries]]
-
-
-def chapters(root, names=()):
-    """The chapters of the book at `root` in reading order; only those called `names`, if any are given."""
-    found = [Chapter(root, name) for name in pages(root) if _is_notebook(root / "book" / f"{name}.md")]
-    known = [chapter.name for chapter in found]
-    if unknown := [name for name in names if name not in known]:
-        raise BookError(f"no chapter called {', '.join(unknown)}; the chapters are {', '.join(known)}")
-    return [chapter for chapter in found if not names or chapter.name in names]
 
 
 def _is_notebook(path):

@@ -1,6 +1,7 @@
 """The language of the ledger's checks: comparisons and arithmetic over recorded values, and nothing else."""
 
 import ast
+import functools
 import numbers
 import operator
 
@@ -44,6 +45,7 @@ def evaluate(expression, values):
         raise CheckError(f"{expression!r} cannot be computed: {error}") from error
 
 
+@functools.cache
 def _parse(expression):
     try:
         return ast.parse(expression, mode="eval").body

@@ -1,4 +1,7 @@
-"""What an executed notebook depends on. It is reused exactly while none of this has changed."""
+"""What an executed notebook depends on. It is reused exactly while none of this has changed.
+
+Prose, captions and the tags that only say how a cell is shown are not among it: pages take them from the source.
+"""
 
 import contextlib
 import hashlib
@@ -9,26 +12,27 @@ import sys
 from modulefinder import ModuleFinder
 
 from repro.kit import data
+from repro.kit.provenance import kernels_chosen
 
 OUR_PACKAGES = ("gru_tf", "repro")
+TAGS_OF_EXECUTION = {"parameters", "raises-exception", "skip-execution"}
 
 
-def content_key(chapter, profile, used_data):
+def content_key(chapter, used_data):
     """Digest by digest, everything that the values in a chapter's executed notebook depend on.
 
     Args:
         chapter: the `Chapter`.
-        profile: the profile it runs under.
         used_data: the names of the public files that its execution read.
     """
     return {
-        "text": _digest(chapter.text),
-        "parameters": _digest(json.dumps(chapter.parameters(profile), sort_keys=True)),
+        "code": _digest(json.dumps([[cell.source, *_tags(cell)] for cell in chapter.code_cells])),
+        "parameters": _digest(json.dumps(chapter.parameters, sort_keys=True)),
         "sources": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in imported(chapter)},
         "lock": _digest((chapter.root / "requirements.txt").read_bytes()),
         "files": {str(path.relative_to(chapter.root)): _digest(path.read_bytes()) for path in chapter.files},
         "data": {name: _data_digest(name) for name in used_data},
-        "interpreter": f"{sys.version} {platform.system()} {platform.machine()}",
+        "interpreter": {"python": f"{sys.version} {platform.system()} {platform.machine()}"} | kernels_chosen(),
     }
 
 
@@ -45,6 +49,10 @@ def imported(chapter):
             finder.load_module("__main__", io.BytesIO(code.encode()), str(chapter.source), ("", "r", 1))
     modules = (module for name, module in finder.modules.items() if name.split(".")[0] in OUR_PACKAGES)
     return sorted((chapter.root / module.__file__ for module in modules if module.__file__), key=str)
+
+
+def _tags(cell):
+    return sorted(TAGS_OF_EXECUTION & set(cell.metadata.get("tags", [])))
 
 
 def _data_digest(name):

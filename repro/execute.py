@@ -1,6 +1,7 @@
 """Execute chapters: each in a process of its own, several side by side, every worker with its share of the cores."""
 
 import contextlib
+import json
 import os
 import select
 import subprocess
@@ -18,19 +19,20 @@ import psutil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from repro.chapters import BookError, Chapter
+from repro.chapters import Book, BookError, Chapter
 from repro.content_key import changed, content_key
-from repro.executed import Executed, executed_path
+from repro.executed import Executed, executed_path, failure_path, stale_parts
 
 FAILED = 1
 
 
-def run(chapters, profile):
+def run(chapters):
     """Bring the executed notebook of each chapter up to date; return the names of those that failed."""
-    stale = [chapter for chapter in chapters if stale_parts(chapter, profile)]
+    stale = [chapter for chapter in chapters if stale_parts(chapter)]
     for chapter in chapters:
         if chapter not in stale:
             print(f"{chapter.name}: unchanged, executed notebook reused", flush=True)
+        executed_path(chapter).parent.mkdir(parents=True, exist_ok=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = max(1, min(len(stale), cores))
     stdin, lifeline = os.pipe()  # the workers end with their standard input: when we close it or are killed
@@ -39,7 +41,7 @@ def run(chapters, profile):
         try:
             # Long ones first: in the end no core waits for one of them.
             order = sorted(stale, key=lambda chapter: -chapter.time_limit)
-            jobs = {pool.submit(_execute_in_worker, chapter, profile, threads, stdin): chapter for chapter in order}
+            jobs = {pool.submit(_execute_in_worker, chapter, threads, stdin): chapter for chapter in order}
             results = {jobs[job].name: _report(jobs[job], *job.result()) for job in as_completed(jobs)}
         finally:  # on Ctrl-C, start no more of them
             pool.shutdown(wait=False, cancel_futures=True)
@@ -48,37 +50,23 @@ def run(chapters, profile):
     return [chapter.name for chapter in stale if not results[chapter.name]]
 
 
-def stale_parts(chapter, profile):
-    """Why a chapter must be executed again: the changed parts of its content key; empty when it is up to date."""
-    try:
-        key = Executed.read(executed_path(chapter, profile)).key
-    except FileNotFoundError:
-        return ["never executed"]
-    except ValueError:
-        return ["unreadable notebook"]
-    return changed(key, content_key(chapter, profile, key.get("data", [])))
-
-
-def require_executed(chapters, profile):
-    """Raise `BookError` unless every chapter is executed in its present state."""
-    if stale := [chapter.name for chapter in chapters if stale_parts(chapter, profile)]:
-        command = f"python -m repro run --profile {profile}"
-        raise BookError(f"not executed in their present state: {', '.join(stale)}; `{command}` does it")
-
-
 def _report(chapter, returncode, output, seconds):
     if returncode == 0:
+        failure_path(chapter).unlink(missing_ok=True)
         print(f"{chapter.name}: executed in {seconds:.0f} s", flush=True)
     else:
+        failed = {"key": content_key(chapter, []), "error": output.strip()}
+        failure_path(chapter).write_text(json.dumps(failed), encoding="utf-8")
         print(f"\n{chapter.name}: FAILED after {seconds:.0f} s\n{output}", file=sys.stderr, flush=True)
     return returncode == 0
 
 
-def _execute_in_worker(chapter, profile, threads, stdin):
+def _execute_in_worker(chapter, threads, stdin):
     print(f"{chapter.name}: executing with {threads} thread(s) …", flush=True)
     start = time.monotonic()
+    book = chapter.book
     worker = subprocess.run(
-        [sys.executable, "-m", "repro.execute", chapter.root, chapter.name, profile],
+        [sys.executable, "-m", "repro.execute", chapter.name, book.root, book.profile, str(book.seed), book.built.name],
         env=os.environ | _kernel_environment(chapter.root, threads),
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -101,17 +89,17 @@ def _kernel_environment(root, threads):
     }
 
 
-def execute(chapter, profile, terminal):
+def execute(chapter, terminal):
     """Execute one chapter in this process, its progress on `terminal`; write its notebook whole, or not at all."""
-    target = executed_path(chapter, profile)
+    target = executed_path(chapter)
     unfinished = target.with_suffix(f".{os.getpid()}.unfinished")
     start = time.monotonic()
-    sources_before = content_key(chapter, profile, [])
+    sources_before = content_key(chapter, [])
     with tempfile.TemporaryDirectory() as sockets:
         notebook = papermill.execute_notebook(
             chapter.notebook,
             None,
-            parameters=chapter.parameters(profile),
+            parameters=chapter.parameters,
             progress_bar={"desc": chapter.name, "leave": False, "disable": None, "file": terminal},
             cwd=chapter.root,
             # Of the TCP ports picked for a kernel, another kernel that starts just then may take one.
@@ -120,7 +108,7 @@ def execute(chapter, profile, terminal):
     executed = Executed(notebook)
     if executed.stamp is None:
         raise BookError("The last cell must be `repro.stamp(profile=PROFILE, seed=SEED)`.")
-    key = content_key(Chapter(chapter.root, chapter.name), profile, executed.used_data)
+    key = content_key(Chapter(chapter.book, chapter.name), executed.used_data)
     if edited := changed(sources_before | {"data": key["data"]}, key):
         raise BookError(f"Changed while the chapter ran: {', '.join(edited)}. Run it again.")
     notebook.metadata["repro"] = {"key": key, "wall_time": time.monotonic() - start}
@@ -131,7 +119,6 @@ def execute(chapter, profile, terminal):
 @contextlib.contextmanager
 def _kernel_messages_to(path):
     """Send what the kernel writes to standard error, TensorFlow's start-up lines above all, to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as log, os.fdopen(os.dup(2), "w") as terminal:
         os.dup2(log.fileno(), 2)
         try:
@@ -151,12 +138,12 @@ def _end_in_time(time_limit):
     os._exit(FAILED)
 
 
-def _worker(root, name, profile):
-    chapter = Chapter(Path(root), name)
+def _worker(name, root, profile, seed, place):
+    chapter = Chapter(Book(Path(root), profile, int(seed), place), name)
     try:
         threading.Thread(target=_end_in_time, args=[chapter.time_limit], daemon=True).start()
-        with _kernel_messages_to(executed_path(chapter, profile).with_suffix(".log")) as terminal:
-            execute(chapter, profile, terminal)
+        with _kernel_messages_to(executed_path(chapter).with_suffix(".log")) as terminal:
+            execute(chapter, terminal)
     except PapermillExecutionError as error:
         print(f"cell {error.cell_index} (In [{error.exec_count}]):\n\n{error.source}\n{error}")
     except BookError as error:

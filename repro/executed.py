@@ -1,16 +1,63 @@
-"""Read what an executed chapter holds: its recorded values, its stamp, its content key."""
+"""What the execution of a chapter left: a notebook with recorded values, stamp and content key, or why it failed."""
 
+import json
 from dataclasses import dataclass
 
 import nbformat
 
+from repro.chapters import BookError
+from repro.content_key import changed, content_key
 from repro.kit.record import KIND as RECORD
 from repro.kit.stamp import KIND as STAMP
 
 
-def executed_path(chapter, profile):
+def executed_path(chapter):
     """Where the executed notebook of a chapter lies."""
-    return chapter.root / "_build" / profile / "executed" / f"{chapter.name}.ipynb"
+    return chapter.book.built / "executed" / f"{chapter.name}.ipynb"
+
+
+def failure_path(chapter):
+    """Where it is written down that a chapter failed."""
+    return executed_path(chapter).with_suffix(".failed.json")
+
+
+def stale_parts(chapter):
+    """Why a chapter must be executed again: the changed parts of its content key; empty when it is up to date."""
+    try:
+        key = Executed.read(executed_path(chapter)).key
+    except FileNotFoundError:
+        return ["never executed"]
+    except ValueError:
+        return ["unreadable notebook"]
+    return changed(key, content_key(chapter, key.get("data", [])))
+
+
+def failure(chapter):
+    """The message with which the chapter in its present state failed, or None."""
+    try:
+        failed = json.loads(failure_path(chapter).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return None if changed(failed["key"], content_key(chapter, [])) else failed["error"]
+
+
+def executed_chapters(book):
+    """The chapters of a book and their executed notebooks: a list of `(chapter, Executed)`, or None for what failed.
+
+    Raises:
+        BookError: a chapter is neither executed nor failed in its present state.
+    """
+    found, stale = [], []
+    for chapter in book.chapters():
+        if not stale_parts(chapter):
+            found.append((chapter, Executed.read(executed_path(chapter))))
+        elif failure(chapter) is not None:
+            found.append((chapter, None))
+        else:
+            stale.append(chapter.name)
+    if stale:
+        raise BookError(f"not executed in their present state: {', '.join(stale)}; `python -m repro run` does it")
+    return found
 
 
 @dataclass(frozen=True)
@@ -43,8 +90,13 @@ class Executed:
         return sorted(self.stamp["used_data"])
 
     @property
+    def origin(self):
+        """Where, when and from what it was executed: what `repro.kit.provenance` said there."""
+        return self.stamp["origin"]
+
+    @property
     def records(self):
-        """The recorded values in order: `(index of the cell, {"name", "value", "unit"})`."""
+        """What was recorded, in order: `(index of the cell, {"name", "value", "unit", …})`."""
         return list(self._outputs(RECORD))
 
     def _outputs(self, kind):

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jsonschema
@@ -12,11 +12,11 @@ from ruamel.yaml.error import YAMLError
 from repro import check_language
 from repro.chapters import BookError
 from repro.check_language import CheckError
-from repro.executed import Executed, executed_path
+from repro.odds import LEAST, odds, values_of, verdict
 
-JUDGED_SCHEMA = Path(__file__).parent / "judged.schema.json"  # of what is published
 SCHEMA = json.loads((Path(__file__).parent / "claims.schema.json").read_text(encoding="utf-8"))
 VERDICTS = tuple(SCHEMA["items"]["properties"]["verdict"]["enum"])
+NOT_JUDGED = "not-judged"
 
 
 class LedgerError(BookError):
@@ -25,13 +25,16 @@ class LedgerError(BookError):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A recorded value, where it was recorded, and its interval if it has one."""
+    """A recorded value and where it was recorded; a mean over seeds with its interval and the values of the seeds."""
 
     name: str
     value: float | int | bool | str
     unit: str | None
     chapter: str
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = None
+    level: float | None = None
+    samples: tuple[float, ...] | None = None
+    log: bool = False  # mean and interval are of the logarithms
 
 
 def read_claims(path):
@@ -62,50 +65,59 @@ def read_claims(path):
     return claims
 
 
-def recorded(chapters, profile):
-    """All recorded values of the executed chapters, by name.
+def recorded(executed):
+    """All recorded values of the executed chapters, by name; the ends of intervals are not values of their own.
+
+    Args:
+        executed: a list of `(chapter, Executed)`, with None for a chapter that failed.
 
     Raises:
         LedgerError: a name was recorded twice.
     """
     found = {}
-    for chapter in chapters:
-        executed = Executed.read(executed_path(chapter, profile))
-        values = {record["name"]: record for _, record in executed.records}
-        if repeated := [name for name, n in Counter(r["name"] for _, r in executed.records).items() if n > 1]:
+    for chapter, notebook in executed:
+        records = [record for _, record in notebook.records] if notebook else []
+        if repeated := [name for name, n in Counter(record["name"] for record in records).items() if n > 1]:
             raise LedgerError(f"{chapter.name}: recorded more than once: {', '.join(repeated)}")
-        if shared := sorted(set(values) & set(found)):
+        values = [Evidence(chapter=chapter.name, **record) for record in records if "bounds" not in record]
+        if shared := [value.name for value in values if value.name in found]:
             raise LedgerError(f"{chapter.name}: also recorded by {found[shared[0]].chapter}: {', '.join(shared)}")
-        for name, record in values.items():
-            bounds = [values.get(f"{name}_{end}") for end in ("low", "high")]
-            interval = tuple(bound["value"] for bound in bounds) if all(bounds) else None
-            found[name] = Evidence(name, record["value"], record["unit"], chapter.name, interval)
+        found |= {value.name: value for value in values}
     return found
 
 
-def judge(path, chapters, profile):
-    """Recompute the verdict of every claim from what the chapters recorded under `profile`.
+def judge(path, executed):
+    """Recompute the verdict of every claim from what the chapters recorded.
 
     A claim's `check` maps verdicts to expressions; the verdict is the one whose expression holds, and
     `inconclusive` when none does. Documentary and not testable claims keep the verdict that was written down.
 
+    Args:
+        path: that of `claims.yml`.
+        executed: a list of `(chapter, Executed)`, with None for a chapter that failed.
+
     Returns:
-        A list of dicts: the claim's fields, `evidence` as a list of dicts and `computed`, the verdict found.
+        A list of dicts: the claim's fields, `evidence` as a list of dicts and
+
+        - `computed`: the verdict found, or `not-judged` when a chapter failed and evidence is missing;
+        - `outcome`: `same` as the verdict written; `undecided` when one of the two is `inconclusive`; `contradicts`
+          when both decide, and differently; or `not-judged`;
+        - `odds`: how likely the verdict found is to come out again (`repro.odds`); None for what is not measured.
 
     Raises:
-        LedgerError: the claims, an expression or the evidence is wrong. `smoke` runs are too small to judge by;
-            under any other profile a verdict that disagrees with the written one is an error as well.
+        LedgerError: the claims, an expression or the evidence is wrong.
     """
     claims = read_claims(path)
-    known = recorded(chapters, profile)
-    texts = {chapter.name: chapter.text for chapter in chapters}
+    known = recorded(executed)
+    texts = {chapter.name: chapter.text for chapter, _ in executed}
+    complete = all(notebook for _, notebook in executed)
     errors, judged = [], []
     for claim in claims:
         try:
-            found = list(_mistakes(claim, known, texts))
+            missing = [name for name in claim.get("evidence", []) if name not in known]
+            found = list(_mistakes(claim, known, texts, missing if complete else []))
             if not found:
-                judged.append(_judge(claim, known))
-                found = [] if profile == "smoke" else _disagreement(judged[-1])
+                judged.append(_not_judged(claim) if missing else _judge(claim, known))
         except CheckError as error:
             found = [str(error)]
         errors += [f"{_at(path, claim)}: {mistake}" for mistake in found]
@@ -117,52 +129,75 @@ def judge(path, chapters, profile):
 def summary(judged):
     """The verdicts in one line, such as `12 confirmed, 9 refuted`."""
     count = Counter(claim["computed"] for claim in judged)
-    return ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS if count[verdict])
+    return ", ".join(f"{count[verdict]} {verdict}" for verdict in (*VERDICTS, NOT_JUDGED) if count[verdict])
 
 
-def _mistakes(claim, known, texts):
+def disagreements(judged):
+    """A line for each claim that did not come out as it is written, with the numbers."""
+    return [f"{claim['id']}: {_disagreement(claim)}" for claim in judged if claim["outcome"] != "same"]
+
+
+def unlikely(judged):
+    """A line for each claim whose verdict is less likely than it should be to come out again, with its odds."""
+    return [
+        f"{claim['id']}: {claim['computed']} comes out again with odds of {claim['odds']:.2f}"
+        for claim in judged
+        if claim.get("odds") is not None and claim["odds"] < LEAST
+    ]
+
+
+def _mistakes(claim, known, texts, missing):
     chapter, label = claim["chapter"].split("#")
     if chapter not in texts:
         yield f"unknown chapter {chapter!r}; the chapters are {', '.join(sorted(texts))}"
     elif f"({label})=" not in texts[chapter]:
         yield f"{chapter!r} has no section labelled ({label})="
-    for name in claim.get("evidence", []):
-        if name not in known:
-            yield f"evidence {name!r} was not recorded by any chapter"
+    for name in missing:
+        yield f"evidence {name!r} was not recorded by any chapter"
     used = set()
     for expression in claim.get("check", {}).values():
         used |= check_language.names(expression)
-    for name in sorted(set(claim.get("evidence", [])) - {_stem(name, known) for name in used} - used):
+    stems = {name.removesuffix("_low").removesuffix("_high") for name in used}
+    for name in sorted(set(claim.get("evidence", [])) - stems - used):
         yield f"evidence {name!r} is not used by the check"
-
-
-def _stem(name, known):
-    """The recorded value whose interval `name` bounds, or `name` itself."""
-    stem = name.removesuffix("_low").removesuffix("_high")
-    return stem if stem in known else name
 
 
 def _judge(claim, known):
     evidence = [known[name] for name in claim.get("evidence", [])]
-    values = {item.name: item.value for item in evidence}
-    for item in evidence:
-        if item.interval:
-            values[f"{item.name}_low"], values[f"{item.name}_high"] = item.interval
-    if "check" in claim:
-        holding = [verdict for verdict, test in claim["check"].items() if check_language.evaluate(test, values)]
-        if len(holding) > 1:
-            raise CheckError(f"the checks for {' and '.join(holding)} both hold; at most one may")
-        computed = holding[0] if holding else "inconclusive"
-    else:
-        computed = claim["verdict"]
-    return json.loads(json.dumps(claim)) | {"evidence": [vars(item) for item in evidence], "computed": computed}
+    measured = "check" in claim
+    computed = verdict(claim["check"], values_of(evidence)) if measured else claim["verdict"]
+    return _plain(claim) | {
+        "evidence": [asdict(item) for item in evidence],
+        "computed": computed,
+        "outcome": outcome(claim["verdict"], computed),
+        "odds": odds(claim["check"], evidence) if measured else None,
+    }
+
+
+def _not_judged(claim):
+    return _plain(claim) | {"evidence": [], "computed": NOT_JUDGED, "outcome": NOT_JUDGED, "odds": None}
+
+
+def _plain(claim):
+    return json.loads(json.dumps(claim))
+
+
+def outcome(written, computed):
+    """How a verdict computed stands to the one written: `same`, `undecided`, `contradicts` or `not-judged`."""
+    if NOT_JUDGED in (written, computed):
+        return NOT_JUDGED
+    if written == computed:
+        return "same"
+    return "undecided" if "inconclusive" in (written, computed) else "contradicts"
 
 
 def _disagreement(claim):
-    if claim["computed"] == claim["verdict"]:
-        return []
+    if claim["outcome"] == NOT_JUDGED:
+        return f"not judged here, since a chapter failed; the verdict written is {claim['verdict']}"
     values = ", ".join(f"{item['name']} = {item['value']!r}{_bounds(item['interval'])}" for item in claim["evidence"])
-    return [f"the verdict written is {claim['verdict']}, the numbers say {claim['computed']} ({values})"]
+    return (
+        f"{claim['outcome']}: the verdict written is {claim['verdict']}, the numbers say {claim['computed']} ({values})"
+    )
 
 
 def _bounds(interval):

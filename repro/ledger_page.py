@@ -1,6 +1,12 @@
 """The ledger in the book: a row for every claim, a count for every article, and at a chapter's end what it settles."""
 
-from repro.ledger import VERDICTS
+from repro.ledger import NOT_JUDGED, VERDICTS
+
+OUTCOMES = {  # of a claim that is not the same as it is written
+    "contradicts": "contradict the verdict written",
+    "undecided": "are undecided, here or as written",
+    NOT_JUDGED: "are not judged here, since a chapter failed",
+}
 
 
 def anchor(name):
@@ -8,14 +14,27 @@ def anchor(name):
     return f"evidence-{name.replace('_', '-')}"
 
 
-def ledger_summary(judged, profile):
+def ledger_notice(judged):
+    """Markdown: how many claims did not come out as they are written."""
+    count = {outcome: sum(claim["outcome"] == outcome for claim in judged) for outcome in OUTCOMES}
+    told = [f"{count[outcome]} {words}" for outcome, words in OUTCOMES.items() if count[outcome]]
+    if not told:
+        return f"In this run all {len(judged)} claims came out with the verdict that was written down before it.\n"
+    ids = ", ".join(f'<a href="#{claim["id"]}">{claim["id"]}</a>' for claim in judged if claim["outcome"] in OUTCOMES)
+    return "\n".join([":::{warning}", f"Of {len(judged)} claims, {', '.join(told)}: {ids}.", ":::", ""])
+
+
+def ledger_summary(judged, run):
     """Markdown: how many claims of each article got which verdict; each count links to those rows of the table."""
-    verdicts = [verdict for verdict in VERDICTS if any(claim["computed"] == verdict for claim in judged)]
+    verdicts = [verdict for verdict in (*VERDICTS, NOT_JUDGED) if any(c["computed"] == verdict for c in judged)]
     rows = [_cells(["Article", "Claims", *map(_badge, verdicts)]), _cells(["---"] * (2 + len(verdicts)))]
     for article in [*sorted({claim["source"] for claim in judged}), ""]:
         counts = [_count(judged, article, verdict) for verdict in ["", *verdicts]]
         rows.append(_cells([article or "all", *counts]))
-    judged_at = f"The chapters ran at the profile `{profile}`, and the verdicts follow from what they measured there."
+    judged_at = (
+        f"The chapters ran at the profile `{run['profile']}` from the seed {run['seed']}, "
+        "and the verdicts follow from what they measured there."
+    )
     return "\n".join([*rows, "", judged_at, ""])
 
 
@@ -23,8 +42,7 @@ def claims_settled(judged, chapter):
     """Markdown: the claims that a chapter settles, with verdict and reason; empty when it settles none."""
     settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
     lines = [
-        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} '
-        f"{_badge(claim['computed'])} {claim['because']}"
+        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} {_verdict(claim)} {_reason(claim)}'
         for claim in settled
     ]
     return "\n".join(["## Claims settled here", "", *lines]) if settled else ""
@@ -32,11 +50,12 @@ def claims_settled(judged, chapter):
 
 def ledger_table(judged):
     """Markdown: a filterable table with a row per claim."""
-    rows = [_row(["Claim", "Verdict", "Because", "Evidence"])]
+    rows = [_row(["Claim", "Verdict", "Comes out again", "Because", "Evidence"])]
     rows += [
-        _row([_claim(claim), _badge(claim["computed"]), _because(claim, judged), _evidence(claim)]) for claim in judged
+        _row([_claim(claim), _verdict(claim), _again(claim), _because(claim, judged), _evidence(claim)])
+        for claim in judged
     ]
-    options = [":header-rows: 1", ":widths: 28 14 30 28", ":class: ledger"]
+    options = [":header-rows: 1", ":widths: 26 13 11 27 23", ":class: ledger"]
     return "\n".join(["::::{list-table}", *options, "", *rows, "::::", ""])
 
 
@@ -50,7 +69,28 @@ def _count(judged, article, verdict):
 
 
 def _badge(verdict):
-    return f'<span class="verdict {verdict}">{verdict}</span>'
+    words = "not judged here" if verdict == NOT_JUDGED else verdict
+    return f'<span class="verdict {verdict}">{words}</span>'
+
+
+def _verdict(claim):
+    """The verdict that was found, and beside it the one written down where that is another."""
+    if claim["outcome"] == "same":
+        return _badge(claim["computed"])
+    written = f'<span class="verdict written {claim["verdict"]}">{claim["verdict"]}</span>'
+    return f"{_badge(claim['computed'])} <br>written: {written}"
+
+
+def _again(claim):
+    """How likely the verdict is to come out again, and in how many replications it did."""
+    odds = "" if claim["odds"] is None else f"odds {claim['odds']:.2f}"
+    kept = claim["replications"]
+    held = f'<a href="replications.html">held in {kept["held"]} of {kept["of"]}</a>' if kept["of"] else ""
+    return " <br>".join(filter(None, [odds, held])) or "—"
+
+
+def _reason(claim):
+    return claim["because"] if claim["outcome"] == "same" else f"The reason of the verdict written: {claim['because']}"
 
 
 def _row(cells):
@@ -88,7 +128,7 @@ def _because(claim, judged):
     pointing_here = [other["id"] for other in judged if claim["id"] in other.get("see", [])]
     related = sorted({*claim.get("see", []), *pointing_here})
     see = " ".join(f'<a href="#{other}">{other}</a>' for other in related)
-    return claim["because"] + cites + (f" See also {see}." if see else "")
+    return _reason(claim) + cites + (f" See also {see}." if see else "")
 
 
 def _breakable(name):

@@ -11,97 +11,93 @@ from pathlib import Path
 
 import nbformat
 
-from repro.chapters import BookError, chapters, pages
-from repro.execute import require_executed
-from repro.executed import Executed, executed_path
-from repro.ledger import JUDGED_SCHEMA, judge
-from repro.ledger_page import anchor, claims_settled, ledger_summary, ledger_table
-
-# Written by the machine that executed, not by the chapter; papermill's hold absolute paths.
-PRIVATE_METADATA = ("papermill", "repro")
+from repro.chapters import BookError
+from repro.executed import failure
+from repro.ledger_page import claims_settled, ledger_notice, ledger_summary, ledger_table
+from repro.published import failed, published
+from repro.register import held, register
+from repro.replication_page import write_replications
+from repro.result import SCHEMA_OF_CLAIMS, Result
 
 
 class SiteError(BookError):
     """The site could not be built; the last good one is untouched."""
 
 
-def build(root, profile):
-    """Render the book at `root` from the notebooks executed under `profile`.
+def build(book, executed, judged):
+    """Render a book from its executed chapters and its judged claims.
 
-    The site appears at `_build/<profile>/html` in one step, when every page was rendered without a warning; until
-    then, whatever happens, the link points to the last good site. That one is kept beside it, older ones are removed.
+    The site appears at `html` in the book's folder `built` in one step, when every page was rendered without a warning;
+    until then, whatever happens, the link points to the last good site. That one is kept beside it, older ones are
+    removed.
+
+    Args:
+        book: the `Book`.
+        executed: a list of `(chapter, Executed)`, with None for a chapter that failed.
+        judged: the claims, from `repro.ledger.judge`.
 
     Returns:
-        The path of the index page and the judged claims.
+        The path of the index page.
 
     Raises:
-        BookError: a chapter is not executed in its present state.
-        LedgerError: a verdict disagrees with the numbers.
+        BookError: a replication is not valid.
         SiteError: Jupyter Book warned.
     """
-    book = chapters(root)
-    require_executed(book, profile)
-    judged = judge(root / "book" / "claims.yml", book, profile)
-    built = root / "_build" / profile
-    for leftover in built.glob("staging-*"):  # of a build that was killed
+    for leftover in book.built.glob("staging-*"):  # of a build that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=built, prefix="staging-") as folder:
+    with tempfile.TemporaryDirectory(dir=book.built, prefix="staging-") as folder:
         staging = Path(folder)
-        staged = _stage(root, staging / "book", book, profile, judged)
-        site = built / "sites" / _digest(staged, root / "requirements.txt", Path(__file__))
+        staged = _stage(staging / "book", book, executed, judged)
+        site = book.built / "sites" / _digest(staged, book.root / "requirements.txt", Path(__file__))
         site.parent.mkdir(exist_ok=True)
         if not site.exists():
             _render(staged, staging / "rendered").rename(site)
-        _swap_in(site, built / "html", staging)
-    return built / "html" / "index.html", judged
+        _swap_in(site, book.built / "html", staging)
+    return book.built / "html" / "index.html"
 
 
-def _stage(root, staged, book, profile, judged):
+def _stage(staged, book, executed, judged):
     """Write the tree that Jupyter Book renders: pages as they are, chapters executed, the ledger's table."""
     staged.mkdir()
     for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(root / name, staged)
-    (staged / "book").mkdir()
-    for name in set(pages(root)) - {chapter.name for chapter in book}:
-        shutil.copy(root / "book" / f"{name}.md", staged / "book")
-    for chapter in book:
-        notebook = _published(Executed.read(executed_path(chapter, profile)), profile)
-        if settled := claims_settled(judged, chapter.name):
-            notebook.cells.insert(-1, nbformat.v4.new_markdown_cell(settled, id="claims-settled"))  # before the stamp
-        nbformat.write(notebook, staged / "book" / f"{chapter.name}.ipynb")
+        shutil.copy(book.root / name, staged)
+    pages = staged / "book"
+    pages.mkdir()
+    for name in set(book.pages) - {chapter.name for chapter, _ in executed}:
+        shutil.copy(book.root / "book" / f"{name}.md", pages)
+    for chapter, notebook in executed:
+        settled = claims_settled(judged, chapter.name)
+        page = published(chapter, notebook, settled) if notebook else failed(chapter, failure(chapter), settled)
+        nbformat.write(page, pages / f"{chapter.name}.ipynb")
     # The API page shows its docstrings, so the site depends on it too.
-    shutil.copytree(root / "gru_tf", staged / "gru_tf", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(book.root / "gru_tf", staged / "gru_tf", ignore=shutil.ignore_patterns("__pycache__"))
     for extra in ("references.bib", "_static"):
-        if (source := root / "book" / extra).is_dir():
-            shutil.copytree(source, staged / "book" / extra)
+        if (source := book.root / "book" / extra).is_dir():
+            shutil.copytree(source, pages / extra)
         elif source.exists():
-            shutil.copy(source, staged / "book")
-    (staged / "book" / "ledger-summary.txt").write_text(ledger_summary(judged, profile), encoding="utf-8")
-    (staged / "book" / "ledger-table.txt").write_text(ledger_table(judged), encoding="utf-8")
-    ledger = {"$schema": JUDGED_SCHEMA.name, "profile": profile, "claims": judged}
-    (staged / "claims.json").write_text(json.dumps(ledger, indent=1, ensure_ascii=False), encoding="utf-8")
-    shutil.copy(JUDGED_SCHEMA, staged)
+            shutil.copy(source, pages)
+
+    replications = register(book.root)
+    judged = [claim | {"replications": held(claim, replications)} for claim in judged]
+    result = Result.of(book, executed, judged)
+    for name, text in {
+        "ledger-notice.txt": ledger_notice(judged),
+        "ledger-summary.txt": ledger_summary(judged, result.run),
+        "ledger-table.txt": ledger_table(judged),
+    }.items():
+        (pages / name).write_text(text, encoding="utf-8")
+    if "replications" in book.pages:
+        write_replications(pages, replications, result, judged)
+    shutil.copy(SCHEMA_OF_CLAIMS, staged)
+    (staged / "claims.json").write_text(json.dumps(_ledger(result, judged), indent=1, ensure_ascii=False), "utf-8")
     return staged
 
 
-def _published(executed, profile):
-    """The executed notebook as a reader gets it: anchors for the ledger, injected parameters folded, no paths."""
-    names_by_cell = {}
-    for index, record in executed.records:
-        names_by_cell.setdefault(index, []).append(record["name"])
-    cells = []
-    for index, cell in enumerate(executed.notebook.cells):
-        if index in names_by_cell:
-            anchors = "".join(f'<span id="{anchor(name)}"></span>' for name in names_by_cell[index])
-            cells.append(nbformat.v4.new_markdown_cell(anchors, id=f"{cell.id}-evidence"))
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["mystnb"] = {"code_prompt_show": f"Show the parameters of the profile {profile}"}
-            cell.metadata["tags"] = ["injected-parameters", "hide-input"]
-        for private in PRIVATE_METADATA:
-            cell.metadata.pop(private, None)
-        cells.append(cell)
-    metadata = {key: value for key, value in executed.notebook.metadata.items() if key not in PRIVATE_METADATA}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+def _ledger(result, judged):
+    """The ledger as it is published."""
+    claims = [claim | {"evidence": [item["name"] for item in claim["evidence"]]} for claim in judged]
+    numbers = result.numbers_as_json()
+    return {"$schema": SCHEMA_OF_CLAIMS.name, "run": result.run, "claims": claims, "numbers": numbers}
 
 
 def _render(staged, output):
@@ -118,7 +114,7 @@ def _render(staged, output):
     if finished.returncode:
         raise SiteError(f"Jupyter Book failed; the last good site is untouched.\n{log.read_text()}")
     html = output / "_build" / "html"
-    for name in ("claims.json", JUDGED_SCHEMA.name):
+    for name in ("claims.json", SCHEMA_OF_CLAIMS.name):
         shutil.copy(staged / name, html)
     return html
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import nbformat
 
-from repro.chapters import Chapter
+from repro.chapters import Book, Chapter
 from repro.content_key import content_key
 from repro.executed import executed_path
+from repro.kit.provenance import provenance
 from repro.kit.record import Recorded
 from repro.kit.stamp import Stamp
+from repro.kit.statistics import t_interval
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,7 +67,7 @@ import repro
 repro.use_figure_style()
 total = sum(gru_tf.numbers(N))
 repro.record("sums_total", total, unit="apples")
-repro.record("sums_mean", total / N, interval=(1.0, 2.5))
+repro.record_mean("sums_mean", [total / N - 0.1, total / N, total / N + 0.1])
 ```
 
 {numref}`fig-numbers` draws it.
@@ -159,19 +161,35 @@ def code(*lines):
     return "\n".join(["```{code-cell} ipython3", *lines, "```"])
 
 
-def pretend_executed(root, name, profile="book", used_data=(), **values):
-    """Leave what the execution of a chapter leaves, without a kernel; its second cell records `values`."""
-    chapter = Chapter(root, name)
-    notebook = chapter.notebook
+def chapter(root, name, profile="book", seed=0):
+    return Chapter(Book(root, profile, seed), name)
+
+
+def pretend_executed(root, name, profile="book", seed=0, used_data=(), samples=None, **values):
+    """Leave what the execution of a chapter leaves, without a kernel; its second cell records values and samples."""
+    executed = chapter(root, name, profile, seed)
+    notebook = executed.notebook
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for recorded, value in values.items():
-        _show(cells[1], Recorded(recorded, value, None))
-    _show(cells[-1], Stamp({"profile": profile}, dict.fromkeys(used_data, "")))
-    notebook.metadata["repro"] = {"key": content_key(chapter, profile, used_data), "wall_time": 1.0}
-    path = executed_path(chapter, profile)
+        _show(cells[1], Recorded(recorded, value))
+    for recorded, row in (samples or {}).items():
+        mean, interval = t_interval(row)
+        more = {"interval": interval, "level": 0.95, "samples": row, "log": False}
+        _show(cells[1], Recorded(recorded, mean, **more))
+        for end, bound in zip(("low", "high"), interval, strict=True):
+            _show(cells[1], Recorded(f"{recorded}_{end}", bound, bounds=recorded))
+    _show(cells[-1], Stamp({"profile": profile}, dict.fromkeys(used_data, ""), provenance()))
+    notebook.metadata["repro"] = {"key": content_key(executed, used_data), "wall_time": 1.0}
+    path = executed_path(executed)
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     return path
+
+
+def pretend_found(root, profile="book", seed=0, total=6, mean=2.0):
+    """Leave what the execution of the chapter `sums` leaves."""
+    samples = {"sums_mean": [mean - 0.1, mean, mean + 0.1]}
+    return pretend_executed(root, "sums", profile, seed, sums_total=total, samples=samples)
 
 
 def _show(cell, shown):

@@ -3,7 +3,7 @@
 import mini_book
 import pytest
 
-from repro.chapters import BookError, Chapter, chapters, pages
+from repro.chapters import Book, BookError
 
 
 @pytest.fixture
@@ -12,29 +12,29 @@ def root(tmp_path):
 
 
 def test_pages_come_in_reading_order(root):
-    assert pages(root) == ["index", "sums", "more", "ledger"]
+    assert Book(root).pages == ["index", "sums", "more", "ledger"]
 
 
 def test_chapters_are_the_pages_that_are_notebooks(root):
-    assert [chapter.name for chapter in chapters(root)] == ["sums", "more"]
-    assert [chapter.name for chapter in chapters(root, ["more"])] == ["more"]
+    assert [chapter.name for chapter in Book(root).chapters()] == ["sums", "more"]
+    assert [chapter.name for chapter in Book(root).chapters(["more"])] == ["more"]
 
 
 def test_an_unknown_chapter_is_named_with_the_known_ones(root):
     with pytest.raises(BookError, match="no chapter called nosuch; the chapters are sums, more"):
-        chapters(root, ["nosuch"])
+        Book(root).chapters(["nosuch"])
 
 
 def test_a_page_that_does_not_exist_is_an_error(root):
     (root / "book" / "more.md").unlink()
     with pytest.raises(BookError, match="more.md is listed in _toc.yml but does not exist"):
-        chapters(root)
+        Book(root).chapters()
 
 
 def test_a_profile_is_its_name_and_its_overrides(root):
-    assert Chapter(root, "sums").parameters("smoke") == {"PROFILE": "smoke", "N": 2}
-    assert Chapter(root, "sums").parameters("book") == {"PROFILE": "book"}
-    assert Chapter(root, "sums").time_limit == 60
+    assert mini_book.chapter(root, "sums", "smoke").parameters == {"PROFILE": "smoke", "SEED": 0, "N": 2}
+    assert mini_book.chapter(root, "sums", seed=7).parameters == {"PROFILE": "book", "SEED": 7}
+    assert mini_book.chapter(root, "sums").time_limit == 60
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,19 @@ def test_a_mistake_in_the_front_matter_is_named(root, old, new, message):
     source = root / "book" / "sums.md"
     source.write_text(source.read_text().replace(old, new, 1))
     with pytest.raises(BookError) as error:
-        Chapter(root, "sums").parameters("smoke")
+        mini_book.chapter(root, "sums", "smoke").parameters  # noqa: B018
     assert message in str(error.value)
     assert str(source) in str(error.value)
 
 
 def test_code_leaves_out_prose_and_magics(root):
     mini_book.write_chapter(root, "more", mini_book.code("%matplotlib inline", "!ls", "import gru_tf"))
-    assert list(Chapter(root, "more").code)[1:] == ["import gru_tf"]
+    assert list(mini_book.chapter(root, "more").code)[1:] == ["import gru_tf"]
+
+
+def test_each_profile_and_seed_has_a_folder_of_its_own(root):
+    built = root / "_build"
+    assert Book(root).built == built / "book"
+    assert Book(root, "smoke").built == built / "smoke"
+    assert Book(root, "book", 7).built == built / "book-seed-7"
+    assert Book(root, "book", 7, "again").built == built / "again"

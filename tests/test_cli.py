@@ -1,21 +1,21 @@
 """The command line: what it prints, and the status it ends with."""
 
+import re
 import sys
 
 import mini_book
 import pytest
 
 import repro.execute
+import repro.site
 from repro.__main__ import main
-
-VALUES = {"sums_total": 6, "sums_mean": 2.0, "sums_mean_low": 1.0, "sums_mean_high": 2.5}
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A book that has been executed, as the working folder."""
     mini_book.write(tmp_path)
-    mini_book.pretend_executed(tmp_path, "sums", **VALUES)
+    mini_book.pretend_found(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -37,9 +37,9 @@ def command(monkeypatch, capsys):
 def worker(monkeypatch):
     """In place of the worker's process; `worker.result` is what it ends with."""
 
-    def execute_in_worker(chapter, profile, threads, stdin):
+    def execute_in_worker(chapter, threads, stdin):
         if execute_in_worker.result[0] == 0:
-            mini_book.pretend_executed(chapter.root, chapter.name, profile, **VALUES)
+            mini_book.pretend_found(chapter.root, chapter.book.profile, chapter.book.seed)
         return *execute_in_worker.result, 1.0
 
     execute_in_worker.result = 0, ""
@@ -61,10 +61,7 @@ def test_a_run_that_fails_says_so(root, command, worker):
     worker.result = 1, "NameError: name 'x' is not defined"
     status, printed, complaints = command("run", "--profile", "smoke")
     assert (status, printed) == (1, "")
-    assert complaints == (
-        "\nsums: FAILED after 1 s\nNameError: name 'x' is not defined\n"
-        "repro: failed: sums. Nothing of them is published.\n"
-    )
+    assert complaints == ("\nsums: FAILED after 1 s\nNameError: name 'x' is not defined\nrepro: failed: sums\n")
     assert command("status", "--profile", "smoke")[1].endswith("changed: never executed\n")
 
 
@@ -72,19 +69,101 @@ def test_check_counts_the_verdicts(root, command):
     assert command("check") == (0, "3 claims: 1 confirmed, 2 refuted\n", "")
 
 
-def test_check_fails_on_a_disagreement(root, command):
+def turn_round(root):
     claims = root / "book" / "claims.yml"
     claims.write_text(claims.read_text().replace("verdict: confirmed", "verdict: refuted"))
-    status, printed, complaints = command("check")
-    assert (status, printed) == (1, "")
-    assert complaints.startswith(f"repro: {claims}:1: 000-total: the verdict written is refuted")
+
+
+CONTRADICTION = "000-total: contradicts: the verdict written is refuted, the numbers say confirmed (sums_total = 6)\n"
+
+
+def test_check_names_a_contradiction_with_its_numbers(root, command):
+    turn_round(root)
+    assert command("check") == (0, CONTRADICTION + "3 claims: 1 confirmed, 2 refuted\n", "")
+
+
+def test_check_lists_a_verdict_that_may_not_come_out_again(root, command):
+    mini_book.pretend_found(root, mean=0.26)  # its interval reaches down to 0.01
+    printed = command("check")[1]
+    assert re.match(r"001-mean: refuted comes out again with odds of 0\.[4-7]\d\n3 claims", printed)
 
 
 def test_check_needs_chapters_in_their_present_state(root, command):
-    message = "repro: not executed in their present state: sums; `python -m repro run --profile {}` does it\n"
-    assert command("check", "--profile", "smoke") == (1, "", message.format("smoke"))
+    message = "repro: not executed in their present state: sums; `python -m repro run` does it\n"
+    assert command("check", "--profile", "smoke") == (1, "", message)
+    assert command("check", "--seed", "7") == (1, "", message)
     (root / "requirements.txt").write_text("nothing==2.0\n")
-    assert command("check") == (1, "", message.format("book"))
+    assert command("check") == (1, "", message)
+
+
+@pytest.fixture
+def rendered(monkeypatch):
+    """In place of Jupyter Book."""
+
+    def render(staged, output):
+        html = output / "_build" / "html"
+        html.mkdir(parents=True)
+        (html / "index.html").write_text("good\n")
+        return html
+
+    monkeypatch.setattr(repro.site, "_render", render)
+
+
+def test_book_runs_judges_and_renders(root, command, worker, rendered):
+    (root / "requirements.txt").write_text("nothing==2.0\n")
+    index = root / "_build" / "book" / "html" / "index.html"
+    status, printed, complaints = command("book", "--strict")
+    assert (status, complaints) == (0, "")
+    assert printed == f"sums: executed in 1 s\n{'sums':24}      1 s\n{index}\n3 claims: 1 confirmed, 2 refuted\n"
+    assert index.exists()
+    assert command("book", "--seed", "7")[0] == 0
+    assert (root / "_build" / "book-seed-7" / "html" / "index.html").exists()
+
+
+def test_a_contradiction_is_published_with_its_numbers_unless_strict(root, command, rendered):
+    turn_round(root)
+    site = root / "_build" / "book" / "html"
+    status, printed, complaints = command("book", "--strict")
+    assert status == 1
+    assert CONTRADICTION in printed
+    assert complaints == "repro: contradicted: 000-total. The last good site is untouched.\n"
+    assert not site.exists()
+    status, printed, complaints = command("book")
+    assert (status, complaints) == (0, "")
+    assert printed.endswith(f"{site / 'index.html'}\n{CONTRADICTION}3 claims: 1 confirmed, 2 refuted\n")
+    assert site.exists()
+
+
+def test_an_undecided_claim_is_no_contradiction(root, command, rendered):
+    mini_book.pretend_found(root, mean=0.1)
+    status, printed, complaints = command("book", "--strict")
+    assert (status, complaints) == (0, "")
+    assert (
+        "001-mean: undecided: the verdict written is refuted, the numbers say inconclusive (sums_mean = 0.1" in printed
+    )
+
+
+def test_a_failed_chapter_is_published_without_numbers_unless_strict(root, command, worker, rendered):
+    (root / "requirements.txt").write_text("nothing==2.0\n")
+    worker.result = 1, "NameError: name 'x' is not defined"
+    site = root / "_build" / "book" / "html"
+    status, _, complaints = command("book", "--strict")
+    assert status == 1
+    assert "repro: failed: sums. The last good site is untouched.\n" in complaints
+    assert not site.exists()
+    status, printed, complaints = command("book")
+    assert status == 1
+    assert "repro: failed: sums. Their pages say so" in complaints
+    assert "000-total: not judged here, since a chapter failed; the verdict written is confirmed\n" in printed
+    assert printed.endswith("3 claims: 1 refuted, 2 not-judged\n")
+    assert site.exists()
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "seven"])
+def test_a_seed_is_a_whole_number(root, command, capsys, seed):
+    with pytest.raises(SystemExit):
+        command("book", f"--seed={seed}")
+    assert f"{seed!r} is no seed; pass a whole number from 0 on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["check", "build", "status", "run"])
@@ -105,7 +184,7 @@ def test_an_unknown_command_or_profile_explains_the_usage(root, command, argumen
 
 
 def test_clean_removes_one_profile(root, command):
-    mini_book.pretend_executed(root, "sums", "smoke", **VALUES)
+    mini_book.pretend_found(root, "smoke")
     assert command("clean", "--profile", "smoke")[0] == 0
     assert sorted(path.name for path in (root / "_build").iterdir()) == ["book"]
     assert command("clean", "--profile", "smoke")[0] == 0

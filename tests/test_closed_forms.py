@@ -10,7 +10,8 @@ import pytest
 import real_book
 
 from gru_tf import GRU, weights
-from repro.chapters import chapters
+from repro.chapters import Book
+from repro.executed import executed_chapters
 from repro.ledger import recorded
 
 SIZES = [(1, 1), (2, 1), (1, 2), (3, 5), (64, 128), (300, 7)]  # I, H
@@ -69,7 +70,7 @@ def test_gru_has_three_quarters_of_the_lstm_in_one_layout_and_no_more_in_any_def
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
     real_book.executed(tmp_path_factory)
-    found = recorded(chapters(mini_book.ROOT), real_book.PROFILE)
+    found = recorded(executed_chapters(Book(mini_book.ROOT, real_book.PROFILE)))
     return {name: evidence.value for name, evidence in found.items()}
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from repro.chapters import BookError, Chapter
 from repro.content_key import imported
-from repro.execute import run, stale_parts
+from repro.execute import run
+from repro.executed import stale_parts
 
 DATA = "ETTh1.csv"
 
@@ -21,21 +22,75 @@ def root(tmp_path):
     return tmp_path
 
 
-def stale(root, profile="book"):
-    return stale_parts(Chapter(root, "sums"), profile)
+def stale(root, profile="book", seed=0):
+    return stale_parts(mini_book.chapter(root, "sums", profile, seed))
 
 
 def append(path, text):
     path.write_text(path.read_text() + text)
 
 
-def test_the_text(root):
-    append(root / "book" / "sums.md", "\nOne more sentence.\n")
-    assert stale(root) == ["text"]
+def rewrite(root, *pairs):
+    source = root / "book" / "sums.md"
+    text = source.read_text()
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    source.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("total = sum(", "total = 1 + sum("),
+        ("import repro\n", "import repro  # a comment\n"),
+        (":tags: [parameters]", ":tags: [hide-input]"),
+        ("repro.use_figure_style()", "%matplotlib inline"),
+    ],
+)
+def test_the_code(root, old, new):
+    rewrite(root, (old, new))
+    assert "code" in stale(root)
+
+
+def test_another_order_of_the_cells(root):
+    first, second = '"""', "plt.show()"
+    cells = [cell.source for cell in mini_book.chapter(root, "sums").code_cells]
+    rewrite(root, (cells[1], first), (cells[2], second))
+    rewrite(root, (first, cells[2]), (second, cells[1]))
+    assert "code" in stale(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("draws it.", "draws it, and one more sentence."),
+        ("The numbers.", "Another caption."),
+        ("A line that rises", "A curve that rises"),
+        ("tags: [hide-input]", "tags: [hide-cell]"),
+        ("## The sum", "## Another heading"),
+    ],
+)
+def test_prose_captions_and_the_look_of_a_cell_do_not_matter(root, old, new):
+    rewrite(root, (old, new))
+    assert stale(root) == []
+
+
+def test_the_seed(root):
+    assert stale(root, seed=7) == ["never executed"]
+    other = root / "_build" / "book-seed-7"
+    (root / "_build" / "book").rename(other)
+    assert stale(root, seed=7) == ["parameters"]
+
+
+@pytest.mark.parametrize("name", ["TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS"])
+def test_the_kernels_that_the_environment_chooses(root, monkeypatch, name):
+    monkeypatch.setenv(name, "0")
+    assert stale(root) == ["interpreter"]
 
 
 def test_the_parameters(root, monkeypatch):
-    monkeypatch.setattr(Chapter, "parameters", lambda chapter, profile: {"PROFILE": profile, "N": 9})
+    monkeypatch.setattr(Chapter, "parameters", {"PROFILE": "book", "SEED": 0, "N": 9})
     assert stale(root) == ["parameters"]
 
 
@@ -53,8 +108,8 @@ def test_another_profile_is_another_execution(root):
         "gru_tf/__init__.py",
         "gru_tf/numbers.py",
         "gru_tf/first.py",
-        "repro/record.py",
-        "repro/stamp.py",
+        "repro/kit/record.py",
+        "repro/kit/stamp.py",
         "repro/kit/data.py",
     ],
 )
@@ -134,7 +189,7 @@ def test_a_notebook_that_the_suite_did_not_execute(root):
     (root / "_build" / "book" / "executed" / "sums.ipynb").write_text(
         '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
     )
-    assert stale(root) == ["text", "parameters", "sources", "lock", "files", "data", "interpreter"]
+    assert stale(root) == ["code", "parameters", "sources", "lock", "files", "data", "interpreter"]
 
 
 def test_nothing_is_executed_when_nothing_has_changed(root, monkeypatch, capsys):
@@ -142,11 +197,10 @@ def test_nothing_is_executed_when_nothing_has_changed(root, monkeypatch, capsys)
     monkeypatch.setattr(
         "repro.execute._execute_in_worker", lambda chapter, *_: executed.append(chapter.name) or (0, "", 0.0)
     )
-    chapter = Chapter(root, "sums")
-    assert run([chapter], "book") == []
+    assert run([mini_book.chapter(root, "sums")]) == []
     assert executed == []
     assert "sums: unchanged, executed notebook reused" in capsys.readouterr().out
-    run([chapter], "smoke")
+    run([mini_book.chapter(root, "sums", "smoke")])
     assert executed == ["sums"]
 
 
@@ -159,6 +213,6 @@ def test_what_is_imported_is_found_whatever_else_a_cell_holds(root):
         ]
     )
     mini_book.write_chapter(root, "sums", body)
-    found = {str(path.relative_to(root)) for path in imported(Chapter(root, "sums"))}
-    assert {"gru_tf/__init__.py", "gru_tf/first.py", "repro/__init__.py", "repro/record.py"} <= found
+    found = {str(path.relative_to(root)) for path in imported(mini_book.chapter(root, "sums"))}
+    assert {"gru_tf/__init__.py", "gru_tf/first.py", "repro/__init__.py", "repro/kit/record.py"} <= found
     assert not any("numpy" in path or "site.py" in path for path in found)

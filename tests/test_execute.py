@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,9 +13,9 @@ import psutil
 import pytest
 from mini_book import code
 
-from repro.chapters import BookError, Chapter, chapters
-from repro.execute import execute, stale_parts
-from repro.executed import Executed, executed_path
+from repro.chapters import Book, BookError
+from repro.execute import execute
+from repro.executed import Executed, executed_path, failure, stale_parts
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def first_run(tmp_path_factory):
 
 
 def executed(root, name, profile="smoke"):
-    return Executed.read(executed_path(Chapter(root, name), profile))
+    return Executed.read(executed_path(mini_book.chapter(root, name, profile)))
 
 
 def report(complaints, name):
@@ -82,7 +83,7 @@ def test_the_other_chapters_still_run_and_the_failed_ones_are_named(first_run):
     _, status, printed, complaints = first_run
     assert status == 1
     assert "surroundings: executed in" in printed
-    assert "repro: failed: failing, stuck, dying. Nothing of them is published." in complaints
+    assert "repro: failed: failing, stuck, dying" in complaints
 
 
 def test_a_failing_cell_is_reported_with_source_and_traceback(first_run):
@@ -109,11 +110,24 @@ def test_only_what_was_executed_whole_is_left(first_run):
     assert not list(folder.glob("*.unfinished"))
 
 
-def test_nothing_is_published_while_a_chapter_has_failed(first_run):
-    status, _, complaints = mini_book.repro(first_run[0], "build", "--profile", "smoke")
-    assert status == 1
-    assert "not executed in their present state: failing, stuck, dying" in complaints
-    assert not (first_run[0] / "_build" / "smoke" / "html").exists()
+def test_why_a_chapter_failed_is_kept_while_it_is_as_it_was(first_run, tmp_path):
+    root = first_run[0]
+    assert "nosuch" in failure(mini_book.chapter(root, "failing", "smoke"))
+    assert "time limit" in failure(mini_book.chapter(root, "stuck", "smoke"))
+    assert failure(mini_book.chapter(root, "surroundings", "smoke")) is None
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    mini_book.write_chapter(tmp_path, "failing", FAILING + mini_book.code("1"))
+    assert failure(mini_book.chapter(tmp_path, "failing", "smoke")) is None
+
+
+def test_what_was_edited_in_the_code_while_the_chapter_ran_is_an_error(executed_by):
+    def papermill(root, finished):
+        source = root / "book" / "sums.md"
+        source.write_text(source.read_text().replace("N = 3", "N = 4"))
+        return finished
+
+    with pytest.raises(BookError, match="Changed while the chapter ran: code. Run it again."):
+        executed_by(papermill)
 
 
 def test_the_kernel_is_of_this_environment_with_its_share_of_the_cores(first_run):
@@ -130,7 +144,7 @@ def test_the_kernel_is_of_this_environment_with_its_share_of_the_cores(first_run
 
 
 def test_what_cpp_code_writes_is_in_the_log_and_not_in_the_page(first_run):
-    path = executed_path(Chapter(first_run[0], "surroundings"), "smoke")
+    path = executed_path(mini_book.chapter(first_run[0], "surroundings", "smoke"))
     assert "written by C++ code" in path.with_suffix(".log").read_text()
     shown = [
         output
@@ -143,10 +157,10 @@ def test_what_cpp_code_writes_is_in_the_log_and_not_in_the_page(first_run):
 
 def test_a_second_run_executes_nothing(first_run):
     root = first_run[0]
-    before = executed_path(Chapter(root, "surroundings"), "smoke").stat().st_mtime_ns
+    before = executed_path(mini_book.chapter(root, "surroundings", "smoke")).stat().st_mtime_ns
     printed = "surroundings: unchanged, executed notebook reused\n"
     assert mini_book.repro(root, "run", "surroundings", "--profile", "smoke") == (0, printed, "")
-    assert executed_path(Chapter(root, "surroundings"), "smoke").stat().st_mtime_ns == before
+    assert executed_path(mini_book.chapter(root, "surroundings", "smoke")).stat().st_mtime_ns == before
 
 
 @pytest.fixture
@@ -173,11 +187,11 @@ def test_when_it_is_killed_all_ends_and_it_can_be_taken_up_again(waiting):
     process.kill()
     process.communicate()
     eventually(lambda: all(map(is_gone, descendants)))
-    assert [stale_parts(chapter, "book") for chapter in chapters(root)] == [["never executed"]] * 2
+    assert [stale_parts(chapter) for chapter in Book(root).chapters()] == [["never executed"]] * 2
     (root / "go").touch()
     status, _, complaints = mini_book.repro(root, "run")
     assert (status, complaints) == (0, "")
-    assert [stale_parts(chapter, "book") for chapter in chapters(root)] == [[], []]
+    assert [stale_parts(chapter) for chapter in Book(root).chapters()] == [[], []]
 
 
 def test_when_it_is_interrupted_all_ends_and_nothing_more_is_started(waiting):
@@ -188,21 +202,21 @@ def test_when_it_is_interrupted_all_ends_and_nothing_more_is_started(waiting):
     assert complaints == "\nrepro: interrupted; what was finished is kept\n"
     assert "next" not in printed
     assert all(map(is_gone, descendants))
-    assert [stale_parts(chapter, "book") for chapter in chapters(root)] == [["never executed"]] * 2
+    assert [stale_parts(chapter) for chapter in Book(root).chapters()] == [["never executed"]] * 2
 
 
 @pytest.fixture
 def executed_by(tmp_path, monkeypatch):
     """Execute the chapter of a book in this process, with a function in the place of papermill."""
     mini_book.write(tmp_path)
-    chapter = Chapter(tmp_path, "sums")
+    chapter = mini_book.chapter(tmp_path, "sums")
     finished = Executed.read(mini_book.pretend_executed(tmp_path, "sums")).notebook
-    executed_path(chapter, "book").unlink()
+    executed_path(chapter).unlink()
 
     def executed_by(papermill):
         monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: papermill(tmp_path, finished))
-        execute(chapter, "book", None)
-        return [path.name for path in executed_path(chapter, "book").parent.iterdir()]
+        execute(chapter, None)
+        return [path.name for path in executed_path(chapter).parent.iterdir()]
 
     return executed_by
 
@@ -211,13 +225,13 @@ def test_a_whole_notebook_is_left(executed_by):
     assert executed_by(lambda root, finished: finished) == ["sums.ipynb"]
 
 
-@pytest.mark.parametrize("path", ["repro/record.py", "gru_tf/first.py", "book/sums.md", "requirements.txt"])
+@pytest.mark.parametrize("path", ["repro/kit/record.py", "gru_tf/first.py", "requirements.txt"])
 def test_what_was_edited_while_the_chapter_ran_is_an_error(executed_by, path):
     def papermill(root, finished):
         (root / path).write_text((root / path).read_text() + "\n")
         return finished
 
-    with pytest.raises(BookError, match="Changed while the chapter ran: (text|sources|lock). Run it again."):
+    with pytest.raises(BookError, match="Changed while the chapter ran: (sources|lock). Run it again."):
         executed_by(papermill)
 
 

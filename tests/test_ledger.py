@@ -6,17 +6,17 @@ import mini_book
 import pytest
 from ruamel.yaml import YAML
 
-from repro.chapters import chapters
-from repro.ledger import LedgerError, judge, read_claims, recorded, summary
-
-VALUES = {"sums_total": 6, "sums_mean": 2.0, "sums_mean_low": 1.0, "sums_mean_high": 2.5}
+from repro import t_interval
+from repro.chapters import Book
+from repro.executed import executed_chapters
+from repro.ledger import LedgerError, disagreements, judge, outcome, read_claims, recorded, summary, unlikely
 
 
 @pytest.fixture
 def book(tmp_path):
-    """A book whose chapter has recorded `VALUES`."""
+    """A book whose chapter has recorded its values."""
     mini_book.write(tmp_path)
-    mini_book.pretend_executed(tmp_path, "sums", **VALUES)
+    mini_book.pretend_found(tmp_path)
     return tmp_path
 
 
@@ -34,13 +34,13 @@ def edited(book):
     return edit
 
 
-def judged(book, profile="book"):
-    return judge(book / "book" / "claims.yml", chapters(book), profile)
+def judged(root):
+    return judge(Book(root).claims, executed_chapters(Book(root)))
 
 
-def complaint(book, profile="book"):
+def complaint(root):
     with pytest.raises(LedgerError) as error:
-        judged(book, profile)
+        judged(root)
     return str(error.value)
 
 
@@ -61,9 +61,21 @@ def test_a_judged_claim_holds_its_fields_and_its_evidence(book):
             key: value for key, value in source.items() if key != "evidence"
         }
         assert json.loads(json.dumps(claim))
+    samples = [1.9, 2.0, 2.1]
+    mean, interval = t_interval(samples)
     assert judged(book)[1]["evidence"] == [
-        {"name": "sums_mean", "value": 2.0, "unit": None, "chapter": "sums", "interval": (1.0, 2.5)}
+        {
+            "name": "sums_mean",
+            "value": mean,
+            "unit": None,
+            "chapter": "sums",
+            "interval": list(interval),
+            "level": 0.95,
+            "samples": samples,
+            "log": False,
+        }
     ]
+    assert [claim["odds"] for claim in judged(book)] == [1.0, pytest.approx(1, abs=0.02), None]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +161,6 @@ def test_every_mistake_is_reported_at_once(book, edited):
         ("sums_total == 6", "sums_total.real == 6", "'sums_total.real' is not part of the check language"),
         ("sums_total == 6", "sums_total ==", "does not parse"),
         ("sums_total == 6", "sums_total == 6 and sums_total < 'six'", "not supported between instances"),
-        ("verdict: confirmed", "verdict: refuted", "the verdict written is refuted, the numbers say confirmed"),
     ],
 )
 def test_a_mistake_is_given_with_line_and_claim(book, edited, old, new, message):
@@ -161,40 +172,62 @@ def test_a_mistake_is_given_with_line_and_claim(book, edited, old, new, message)
     assert message in complaint(book)
 
 
-def test_a_disagreement_names_the_numbers(book, edited):
+def test_a_verdict_turned_round_contradicts_and_names_the_numbers(book, edited):
     edited("verdict: refuted", "verdict: confirmed")
-    line = (book / "book" / "claims.yml").read_text()[: mini_book.CLAIMS.index("- id: 001-mean")].count("\n") + 1
-    assert complaint(book) == (
-        f"{book}/book/claims.yml:{line}: 001-mean: the verdict written is confirmed, "
-        "the numbers say refuted (sums_mean = 2.0 [1.0, 2.5])"
+    claims = judged(book)
+    assert [claim["outcome"] for claim in claims] == ["same", "contradicts", "same"]
+    (line,) = disagreements(claims)
+    assert line.startswith(
+        "001-mean: contradicts: the verdict written is confirmed, the numbers say refuted (sums_mean"
     )
+    assert str(claims[1]["evidence"][0]["interval"]) in line
 
 
-@pytest.mark.parametrize("profile", ["book", "full"])
-def test_other_numbers_make_a_verdict_disagree(book, profile):
-    mini_book.pretend_executed(book, "sums", profile, **{**VALUES, "sums_total": 7})
-    assert "000-total: the verdict written is confirmed, the numbers say refuted (sums_total = 7)" in complaint(
-        book, profile
-    )
+def test_other_numbers_make_a_verdict_disagree(book):
+    mini_book.pretend_found(book, total=7)
+    assert disagreements(judged(book)) == [
+        "000-total: contradicts: the verdict written is confirmed, the numbers say refuted (sums_total = 7)"
+    ]
 
 
-def test_smoke_is_too_small_to_disagree(book):
-    mini_book.pretend_executed(book, "sums", "smoke", **{**VALUES, "sums_total": 7})
-    assert judged(book, "smoke")[0]["computed"] == "refuted"
+@pytest.mark.parametrize(
+    ("written", "computed", "expected"),
+    [
+        ("refuted", "refuted", "same"),
+        ("inconclusive", "inconclusive", "same"),
+        ("inconclusive", "refuted", "undecided"),
+        ("depends", "inconclusive", "undecided"),
+        ("depends", "refuted", "contradicts"),
+        ("confirmed", "not-judged", "not-judged"),
+    ],
+)
+def test_an_outcome_is_of_two_verdicts(written, computed, expected):
+    assert outcome(written, computed) == expected
 
 
-def test_smoke_still_finds_mistakes(book, edited):
-    mini_book.pretend_executed(book, "sums", "smoke", **VALUES)
-    edited("evidence: [sums_total]", "evidence: [sums_nosuch]")
-    assert "'sums_nosuch' was not recorded" in complaint(book, "smoke")
-
-
-def test_no_check_that_holds_is_inconclusive(book, edited):
+def test_no_check_that_holds_is_inconclusive_and_undecided(book, edited):
     edited("refuted: sums_total != 6", "refuted: sums_total < 0")
     edited("confirmed: sums_total == 6", "confirmed: sums_total > 10")
-    assert "the verdict written is confirmed, the numbers say inconclusive" in complaint(book)
+    assert (judged(book)[0]["computed"], judged(book)[0]["outcome"]) == ("inconclusive", "undecided")
     edited("verdict: confirmed", "verdict: inconclusive")
-    assert judged(book)[0]["computed"] == "inconclusive"
+    assert judged(book)[0]["outcome"] == "same"
+
+
+def test_without_a_chapter_its_claims_are_not_judged_and_the_others_are(book):
+    (chapter, _), *_ = executed_chapters(Book(book))
+    claims = judge(Book(book).claims, [(chapter, None)])
+    assert [claim["outcome"] for claim in claims] == ["not-judged", "not-judged", "same"]
+    assert [claim["computed"] for claim in claims] == ["not-judged", "not-judged", "refuted"]
+    assert disagreements(claims)[0] == (
+        "000-total: not judged here, since a chapter failed; the verdict written is confirmed"
+    )
+
+
+def test_a_verdict_that_may_not_come_out_again_is_listed_with_its_odds(book):
+    assert unlikely(judged(book)) == []
+    mini_book.pretend_found(book, mean=0.26)
+    (line,) = unlikely(judged(book))
+    assert line.startswith("001-mean: refuted comes out again with odds of 0.")
 
 
 def test_what_cannot_be_tested_needs_no_check(book, edited):
@@ -205,10 +238,10 @@ def test_what_cannot_be_tested_needs_no_check(book, edited):
 
 
 def test_a_name_is_recorded_once_in_a_chapter(book):
-    path = mini_book.pretend_executed(book, "sums", **VALUES)
+    path = mini_book.pretend_found(book)
     path.write_text(path.read_text().replace('"sums_mean_high"', '"sums_total"'))
     with pytest.raises(LedgerError, match="sums: recorded more than once: sums_total"):
-        recorded(chapters(book), "book")
+        recorded(executed_chapters(Book(book)))
 
 
 def test_a_name_is_recorded_once_in_the_book(tmp_path):
@@ -216,4 +249,4 @@ def test_a_name_is_recorded_once_in_the_book(tmp_path):
     mini_book.pretend_executed(book, "sums", sums_total=6)
     mini_book.pretend_executed(book, "more", sums_total=6)
     with pytest.raises(LedgerError, match="more: also recorded by sums: sums_total"):
-        recorded(chapters(book), "book")
+        recorded(executed_chapters(Book(book)))

@@ -9,7 +9,7 @@ import pytest
 import real_book
 from ruamel.yaml import YAML
 
-from repro.chapters import Chapter
+from repro.executed import Executed, executed_path
 from repro.ledger import judge
 
 CLAIMS = mini_book.ROOT / "book" / "claims.yml"
@@ -26,7 +26,7 @@ class WithoutAssertions(ast.NodeTransformer):
 
 def sabotaged(control):
     """The source of the edited chapter."""
-    text = Chapter(mini_book.ROOT, control["chapter"]).text
+    text = mini_book.chapter(mini_book.ROOT, control["chapter"]).text
     for edit in control["edits"]:
         assert text.count(edit["old"]) == 1, f"{text.count(edit['old'])} places to edit: {edit['why']}"
         text = text.replace(edit["old"], edit["new"])
@@ -57,7 +57,8 @@ def verdicts(root, control, folder):
         claim.pop("see", None)  # names claims that are left out here
     path = folder / "claims.yml"
     YAML().dump(claims, path)
-    judged = judge(path, [Chapter(root, control["chapter"])], real_book.PROFILE)
+    chapter = mini_book.chapter(root, control["chapter"], real_book.PROFILE)
+    judged = judge(path, [(chapter, Executed.read(executed_path(chapter)))])
     return {claim["id"]: claim["computed"] for claim in judged}
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from repro import record
+from repro import record, record_mean, t_interval
 from repro.kit.record import KIND
 
 
@@ -48,13 +48,44 @@ def test_the_value_is_kept_as_a_python_scalar(glued, value, kept, text):
 
 
 def test_an_interval_becomes_two_more_values(glued):
-    record("score", 0.5, unit="%", interval=(np.float64(0.4), 0.7))
-    assert [(metadata["value"], metadata["unit"]) for _, metadata in glued.values()] == [
-        (0.5, "%"),
-        (0.4, "%"),
-        (0.7, "%"),
+    record("score", 0.5, unit="%", interval=(np.float64(0.4), 0.7), level=0.99)
+    assert [metadata for _, metadata in glued.values()] == [
+        {"name": "score_low", "value": 0.4, "unit": "%", "bounds": "score"},
+        {"name": "score_high", "value": 0.7, "unit": "%", "bounds": "score"},
+        {"name": "score", "value": 0.5, "unit": "%", "interval": [0.4, 0.7], "level": 0.99},
     ]
-    assert list(glued) == ["score", "score_low", "score_high"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_mean_is_recorded_with_its_interval_and_its_samples(glued, log):
+    row = np.array([1, 2, 4], "float32")
+    mean, interval = record_mean("score", row, unit="s", level=0.9, log=log)
+    assert (mean, interval) == t_interval([1, 2, 4], 0.9, log)
+    assert mean == pytest.approx(2 if log else 7 / 3)
+    assert glued["score"][1] == {
+        "name": "score",
+        "value": mean,
+        "unit": "s",
+        "interval": list(interval),
+        "level": 0.9,
+        "samples": [1.0, 2.0, 4.0],
+        "log": log,
+    }
+    assert [glued[f"score_{end}"][1]["value"] for end in ("low", "high")] == list(interval)
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "message"),
+    [
+        ([1.0], False, "at least two"),
+        ([1.0, math.nan], False, r"'score, values\[1\]' is not finite"),
+        ([1.0, 0.0], True, "which has no logarithm: leave out log=True"),
+    ],
+)
+def test_samples_that_have_no_mean_are_an_error(glued, values, log, message):
+    with pytest.raises(ValueError, match=message):
+        record_mean("score", values, log=log)
+    assert not glued
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])

@@ -6,11 +6,8 @@ import types
 
 import pytest
 
-import repro.data
-import repro.stamp
+from repro.kit import data, provenance
 from repro.kit.stamp import KIND, Stamp, stamp
-
-stamp_module = sys.modules["repro.stamp"]
 
 
 def tensorflow(*gpus):
@@ -25,7 +22,7 @@ def tensorflow(*gpus):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A git checkout with one commit, to which the stamp belongs."""
-    monkeypatch.setattr(stamp_module, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
     monkeypatch.setitem(sys.modules, "tensorflow", tensorflow())
     (tmp_path / "requirements.txt").write_text("nothing==1.0\n")
     for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b.c commit -qm first"):
@@ -52,7 +49,7 @@ def test_the_commit_says_whether_something_is_uncommitted(root):
 def test_a_copy_without_git_says_so(root, monkeypatch, tmp_path_factory):
     bare = tmp_path_factory.mktemp("bare")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(bare.parent))
-    monkeypatch.setattr(stamp_module, "ROOT", bare)
+    monkeypatch.setattr(provenance, "ROOT", bare)
     assert rows()["commit"] == "not a git checkout"
     assert rows()["lock"] == "no lock"
 
@@ -71,14 +68,26 @@ def test_the_device_is_named(root, monkeypatch):
 
 def test_data_that_was_fetched_is_listed(root, monkeypatch):
     assert rows()["data"] == "embedded"
-    monkeypatch.setattr(repro.data, "_used", {"ETTh1.csv": "0123456789abcdef"})
+    monkeypatch.setattr(data, "_used", {"ETTh1.csv": "0123456789abcdef"})
     shown = stamp(profile="full", seed=0)
     assert shown.rows["data"] == "ETTh1.csv 0123456789ab"
-    assert shown.used_data == {"ETTh1.csv": "0123456789abcdef"}
+    assert shown.metadata["used_data"] == {"ETTh1.csv": "0123456789abcdef"}
 
 
 def test_the_table_is_escaped_and_the_rows_are_metadata():
-    data, metadata = Stamp({"device": "<b>"}, {"a.csv": "0"})._repr_mimebundle_()
+    data, metadata = Stamp({"device": "<b>"}, {"a.csv": "0"}, {"commit": "c"})._repr_mimebundle_()
     assert "<td>&lt;b&gt;</td>" in data["text/html"]
     assert data["text/plain"] == "device: <b>"
-    assert metadata[KIND] == {"rows": {"device": "<b>"}, "used_data": {"a.csv": "0"}}
+    assert metadata[KIND] == {
+        "rows": {"device": "<b>"},
+        "used_data": {"a.csv": "0"},
+        "origin": {"commit": "c"},
+    }
+
+
+def test_the_machine_is_told_with_the_kernels_that_were_chosen(root, monkeypatch):
+    monkeypatch.setattr(provenance, "CHOICE_OF_KERNELS", ("TF_ENABLE_ONEDNN_OPTS",))
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert rows()["machine"].endswith("kernels as installed")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert rows()["machine"].endswith("kernels TF_ENABLE_ONEDNN_OPTS=0")

@@ -1,28 +1,21 @@
 """The stamp at the end of a chapter: what made the numbers above it."""
 
-import datetime
-import hashlib
 import html
-import os
-import platform
-import subprocess
 import time
-from importlib import metadata
-from pathlib import Path
 
 from repro.kit import data
+from repro.kit.provenance import processor, provenance
 
 KIND = "gru-book-stamp"  # marks the output in the notebook
-ROOT = Path(__file__).resolve().parents[2]
 START = time.monotonic()
 
 
 class Stamp:
     """Provenance as a two-column table on the page and as metadata in the notebook."""
 
-    def __init__(self, rows, used_data):
+    def __init__(self, rows, used_data, origin):
         self.rows = rows
-        self.used_data = used_data
+        self.metadata = {"rows": rows, "used_data": used_data, "origin": origin}
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         cells = "".join(
@@ -33,7 +26,7 @@ class Stamp:
             "text/plain": "\n".join(f"{key}: {value}" for key, value in self.rows.items()),
             "text/html": f'<table class="stamp"><tbody>{cells}</tbody></table>',
         }
-        return shown, {KIND: {"rows": self.rows, "used_data": self.used_data}}
+        return shown, {KIND: self.metadata}
 
 
 def stamp(profile, seed):
@@ -43,33 +36,24 @@ def stamp(profile, seed):
     hexadecimal digits of the SHA-256 of each file fetched by `repro.data`.
     """
     used = data.used()
+    origin = provenance()
     return Stamp(
         {
             "profile": profile,
             "seed": seed,
-            "commit": _commit(),
-            "lock": _digest(ROOT / "requirements.txt"),
+            "commit": origin["commit"],
+            "lock": origin["lock"],
             "data": ", ".join(f"{name} {digest[:12]}" for name, digest in used.items()) or "embedded",
-            "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")),
-            "python": platform.python_version(),
+            "versions": origin["versions"],
+            "python": origin["python"],
             "device": _device(),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "machine": f"{origin['system']}; {origin['instruction set']}; kernels {origin['kernels']}",
+            "date": origin["date"],
             "wall time": f"{time.monotonic() - START:.0f} s",
         },
         used,
+        origin,
     )
-
-
-def _commit():
-    def git(*arguments):
-        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True).stdout.strip()
-
-    commit = git("rev-parse", "--short=12", "HEAD") or "not a git checkout"
-    return f"{commit} with uncommitted changes" if git("status", "--porcelain") else commit
-
-
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "no lock"
 
 
 def _device():
@@ -77,4 +61,4 @@ def _device():
 
     gpus = tf.config.list_physical_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
-    return ", ".join(names) or f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+    return ", ".join(names) or f"CPU ({processor()})"

@@ -34,7 +34,7 @@ def t_interval(values, level=0.95, log=False):
 
 
 def outcome(interval, above, below, neither, at=0):
-    """Return the words for where an interval lies: `above` or `below` the number `at`, or `neither` when it holds it."""
+    """Return the words for where an interval lies: `above` or `below` the number `at`, or `neither`."""
     low, high = interval
     return above if low > at else below if high < at else neither
 

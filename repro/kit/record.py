@@ -3,12 +3,23 @@
 import math
 import numbers
 import re
+from typing import NamedTuple
 
 import myst_nb
 
 from repro.kit.statistics import t_interval
 
 KIND = "gru-book-record"  # marks the output in the notebook
+
+
+class Mean(NamedTuple):
+    """A mean and its interval, which a cell that ends with them does not show."""
+
+    value: float
+    interval: tuple[float, float]
+
+    def _ipython_display_(self):
+        pass
 
 
 class Recorded:
@@ -63,7 +74,7 @@ def record_mean(name, values, unit=None, level=0.95, log=False):
     samples = [float(_plain(f"{name}, values[{i}]", value)) for i, value in enumerate(values)]
     mean, interval = t_interval(samples, level, log)
     _record(name, mean, unit, interval, level, samples=samples, log=log)
-    return mean, interval
+    return Mean(mean, interval)
 
 
 def _record(name, value, unit, interval, level, **more):

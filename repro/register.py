@@ -33,8 +33,7 @@ def newest(root):
 def add(root, result):
     """Write a result into the register; returns the path, which tells when, where and from which seed."""
     run = result.run
-    kernels = "" if run["kernels"] == "as installed" else "-other-kernels"
-    words = f"{run['date']}-{run['processor']}-python-{run['python']}-{run['profile']}-seed-{run['seed']}{kernels}"
+    words = f"{run['date']}-{run['processor']}-python-{run['python']}-{run['profile']}-seed-{run['seed']}"
     stem = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
     numbered = (root / FOLDER / f"{stem}{more}.json" for more in ["", *(f"-{i}" for i in range(2, 1000))])
     path = next(path for path in numbered if not path.exists())

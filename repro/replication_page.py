@@ -130,6 +130,6 @@ def _scaled(reference, number):
         return None
     scale = np.log if reference.log else np.asarray
     low, high = (scale(end) for end in expected(reference, number))
-    half = (high - low) / 2
+    half = (high - low) / 2 or 1.0  # 0 where every value is 0
     found = [(scale(value) - scale(reference.value)) / half for value in (number.value, *number.interval)]
     return [float(np.clip(value, -2.95, 2.95)) for value in found]

@@ -55,7 +55,7 @@ def ledger_table(judged):
         _row([_claim(claim), _verdict(claim), _again(claim), _because(claim, judged), _evidence(claim)])
         for claim in judged
     ]
-    options = [":header-rows: 1", ":widths: 26 13 11 27 23", ":class: ledger"]
+    options = [":header-rows: 1", ":widths: 22 17 12 25 24", ":class: ledger"]
     return "\n".join(["::::{list-table}", *options, "", *rows, "::::", ""])
 
 

@@ -286,3 +286,7 @@ def test_the_page_of_an_empty_register_says_so(tmp_path):
     write_replications(tmp_path, {}, Result(RUN, {}, {}), [])
     assert "No replication is on record yet" in (tmp_path / "replications-table.txt").read_text()
     assert (tmp_path / "replications.svg").exists()
+
+
+def test_every_replication_of_the_book_is_valid():
+    assert register_module.register(mini_book.ROOT)

@@ -20,6 +20,7 @@ _COMPARE = {
     ast.NotEq: operator.ne,
 }
 _FUNCTIONS = {"abs": abs, "min": min, "max": max}
+_COUNT = "count"  # how many of its conditions hold
 
 
 class CheckError(ValueError):
@@ -28,7 +29,7 @@ class CheckError(ValueError):
 
 def names(expression):
     """The recorded names that an expression reads."""
-    return {node.id for node in ast.walk(_parse(expression)) if isinstance(node, ast.Name)} - set(_FUNCTIONS)
+    return {node.id for node in ast.walk(_parse(expression)) if isinstance(node, ast.Name)} - {*_FUNCTIONS, _COUNT}
 
 
 def evaluate(expression, values):
@@ -36,8 +37,8 @@ def evaluate(expression, values):
 
     Raises:
         CheckError: it does not parse, uses anything but comparisons, `and`/`or`/`not`, `+ - * /`, `abs`, `min`,
-            `max`, numbers, strings and recorded names, or its result is not true or false. Every part is computed,
-            also where Python would stop early, so that no mistake stays hidden.
+            `max`, `count` of conditions that hold, numbers, strings and recorded names, or its result is not true or
+            false. Every part is computed, also where Python would stop early, so that no mistake stays hidden.
     """
     try:
         return _truth(_parse(expression), values)
@@ -73,6 +74,8 @@ def _value(node, values):
             operands = [_value(operand, values) for operand in [left, *rest]]
             pairs = zip(ops, operands, operands[1:], strict=False)
             return all(_COMPARE[type(op)](a, b) for op, a, b in pairs)
+        case ast.Call(func=ast.Name(id=function), args=conditions, keywords=[]) if function == _COUNT:
+            return sum([_truth(condition, values) for condition in conditions])
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]) if function in _FUNCTIONS:
             return _FUNCTIONS[function](*[_value(argument, values) for argument in arguments])
     raise CheckError(f"{ast.unparse(node)!r} is not part of the check language")

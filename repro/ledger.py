@@ -1,6 +1,7 @@
 """The ledger: the claims of `book/claims.yml`, judged by the values that the executed chapters recorded."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from repro.odds import LEAST, odds, values_of, verdict
 SCHEMA = json.loads((Path(__file__).parent / "claims.schema.json").read_text(encoding="utf-8"))
 VERDICTS = tuple(SCHEMA["items"]["properties"]["verdict"]["enum"])
 NOT_JUDGED = "not-judged"
+FIELD = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")  # a value in a reason: {name} or {name:.2f}
 
 
 class LedgerError(BookError):
@@ -99,6 +101,7 @@ def judge(path, executed):
     Returns:
         A list of dicts: the claim's fields, `evidence` as a list of dicts and
 
+        - `because`: the reason of the verdict found, with its numbers;
         - `computed`: the verdict found, or `not-judged` when a chapter failed and evidence is missing;
         - `outcome`: `same` as the verdict written; `undecided` when one of the two is `inconclusive`; `contradicts`
           when both decide, and differently; or `not-judged`;
@@ -160,22 +163,48 @@ def _mistakes(claim, known, texts, missing):
     stems = {name.removesuffix("_low").removesuffix("_high") for name in used}
     for name in sorted(set(claim.get("evidence", [])) - stems - used):
         yield f"evidence {name!r} is not used by the check"
+    if "check" in claim:
+        reasons = claim["because"] if isinstance(claim["because"], dict) else {}
+        for verdict in (*claim["check"], "inconclusive"):
+            if verdict not in reasons:
+                yield f"`because` gives no reason for {verdict}"
+        for verdict in set(reasons) - {*claim["check"], "inconclusive"}:
+            yield f"`because` gives a reason for {verdict}, which the check never gives"
 
 
 def _judge(claim, known):
-    evidence = [known[name] for name in claim.get("evidence", [])]
-    measured = "check" in claim
-    computed = verdict(claim["check"], values_of(evidence)) if measured else claim["verdict"]
+    if "check" not in claim:
+        return _plain(claim) | {"evidence": [], "computed": claim["verdict"], "outcome": "same", "odds": None}
+    evidence = [known[name] for name in claim["evidence"]]
+    values = values_of(evidence)
+    computed = verdict(claim["check"], values)
+    reasons = {verdict: _reason(verdict, text, values) for verdict, text in claim["because"].items()}
     return _plain(claim) | {
+        "because": reasons[computed],
         "evidence": [asdict(item) for item in evidence],
         "computed": computed,
         "outcome": outcome(claim["verdict"], computed),
-        "odds": odds(claim["check"], evidence) if measured else None,
+        "odds": odds(claim["check"], evidence),
     }
 
 
+def _reason(verdict, text, values):
+    """The reason of a verdict with the recorded values in place of their names."""
+    try:
+        written = FIELD.sub(lambda field: format(values[field[1]], field[2] or ""), text)
+    except KeyError as error:
+        raise CheckError(f"the reason for {verdict} names {error}, which is not among the claim's evidence") from error
+    except ValueError as error:
+        raise CheckError(f"the reason for {verdict} cannot be written: {error}") from error
+    if "{" in written or "}" in written:
+        raise CheckError(f"the reason for {verdict} has a brace too many: {written!r}")
+    return written
+
+
 def _not_judged(claim):
-    return _plain(claim) | {"evidence": [], "computed": NOT_JUDGED, "outcome": NOT_JUDGED, "odds": None}
+    why = "A chapter that measures it failed in this run."
+    not_judged = {"evidence": [], "computed": NOT_JUDGED, "outcome": NOT_JUDGED, "odds": None}
+    return _plain(claim) | {"because": why} | not_judged
 
 
 def _plain(claim):

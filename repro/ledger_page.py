@@ -42,7 +42,8 @@ def claims_settled(judged, chapter):
     """Markdown: the claims that a chapter settles, with verdict and reason; empty when it settles none."""
     settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
     lines = [
-        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} {_verdict(claim)} {_reason(claim)}'
+        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: '
+        f"{claim['claim']} {_verdict(claim)} {claim['because']}"
         for claim in settled
     ]
     return "\n".join(["## Claims settled here", "", *lines]) if settled else ""
@@ -89,10 +90,6 @@ def _again(claim):
     return " <br>".join(filter(None, [odds, held])) or "—"
 
 
-def _reason(claim):
-    return claim["because"] if claim["outcome"] == "same" else f"The reason of the verdict written: {claim['because']}"
-
-
 def _row(cells):
     first, *rest = (cell.replace("\n", " ").strip() for cell in cells)
     return "\n".join([f"* - {first}", *(f"  - {cell}" for cell in rest)])
@@ -128,7 +125,8 @@ def _because(claim, judged):
     pointing_here = [other["id"] for other in judged if claim["id"] in other.get("see", [])]
     related = sorted({*claim.get("see", []), *pointing_here})
     see = " ".join(f'<a href="#{other}">{other}</a>' for other in related)
-    return _reason(claim) + cites + (f" See also {see}." if see else "")
+    rule = f" <details><summary>The rule</summary>{claim['rule']}</details>" if "rule" in claim else ""
+    return claim["because"] + cites + (f" See also {see}." if see else "") + rule
 
 
 def _breakable(name):

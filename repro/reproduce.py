@@ -66,7 +66,7 @@ def lines(comparison):
     yield f"numbers: {_told(comparison.count())}"
     for kind, words in (("samples", "means over seeds"), ("interval", "other numbers with an interval")):
         count, share = comparison.share_outside(kind)
-        if count:
+        if count and not comparison.same_seed:
             yield f"{words}: {share:.1%} of {count} lie outside what was expected of a second run (about 5 % should)"
     outcomes = [verdict["outcome"] for verdict in comparison.verdicts]
     yield f"verdicts: {_told({outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)})}"

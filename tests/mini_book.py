@@ -101,7 +101,10 @@ CLAIMS = """\
   evidence: [sums_total]
   check: {confirmed: sums_total == 6, refuted: sums_total != 6}
   verdict: confirmed
-  because: They were added up.
+  because:
+    confirmed: They were added up.
+    refuted: They add up to {sums_total:d}.
+    inconclusive: It cannot come to that.
 - id: 001-mean
   source: "001"
   claim: Their mean is below zero.
@@ -110,7 +113,10 @@ CLAIMS = """\
   evidence: [sums_mean]
   check: {confirmed: sums_mean_high < 0, refuted: sums_mean_low > 0}
   verdict: refuted
-  because: The whole interval is above zero.
+  because:
+    confirmed: The whole interval is below zero.
+    refuted: The whole interval, from {sums_mean_low:.2f} to {sums_mean_high:.2f}, is above zero.
+    inconclusive: The interval holds zero.
   see: [000-total]
 - id: 001-author
   source: "001"

@@ -129,6 +129,8 @@ def test_what_is_no_expression_is_refused(check):
         ("units / 0 > 1", "division by zero"),
         ("abs() > 1", "abs\\(\\) takes exactly one argument"),
         ("units", "'units' gives 32, which is neither true nor false"),
+        ("count(exact, units) == 1", "'units' gives 32, which is neither true nor false"),
+        ("count > 1", "'count' is not among the claim's evidence"),
         ("units and exact", "'units' gives 32, which is neither true nor false"),
         ("not device", "'device' gives 'cpu', which is neither true nor false"),
         ("device * 3 == ''", "'device' gives 'cpu', which is no number"),
@@ -143,6 +145,14 @@ def test_a_mistake_is_named(check, message):
 @pytest.mark.parametrize("check", ["device == 'cpu'", "device != 'gpu'", "exact == True", "exact", "'a' < 'b' < 'c'"])
 def test_strings_and_truth_values_compare(check):
     assert evaluate(check, VALUES) is True
+
+
+@pytest.mark.parametrize(
+    ("conditions", "number"), [("", 0), ("exact", 1), ("exact, loss > 1, units == 32 and low < 0", 2)]
+)
+def test_count_is_of_the_conditions_that_hold(conditions, number):
+    assert evaluate(f"count({conditions}) == {number}", VALUES)
+    assert names(f"count({conditions}) == 0") <= set(VALUES)
 
 
 def test_names_are_those_read():

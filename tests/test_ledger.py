@@ -57,9 +57,8 @@ def test_verdicts_follow_from_the_numbers(book):
 def test_a_judged_claim_holds_its_fields_and_its_evidence(book):
     written = YAML(typ="safe").load(book / "book" / "claims.yml")
     for claim, source in zip(judged(book), written, strict=True):
-        assert {key: claim[key] for key in source if key != "evidence"} == {
-            key: value for key, value in source.items() if key != "evidence"
-        }
+        kept = source.keys() - {"evidence", "because"}
+        assert {key: claim[key] for key in kept} == {key: source[key] for key in kept}
         assert json.loads(json.dumps(claim))
     samples = [1.9, 2.0, 2.1]
     mean, interval = t_interval(samples)
@@ -89,7 +88,7 @@ def test_a_judged_claim_holds_its_fields_and_its_evidence(book):
         ("evidence: [sums_total]", "evidence: [sums_total, sums_total]", "non-unique"),
         ("evidence: [sums_mean]", "evidence: []", "should be non-empty"),
         ("confirmed: sums_total == 6", "perhaps: sums_total == 6", "'perhaps' was unexpected"),
-        ("because: They were added up.", "because: So.", "'So.' is too short"),
+        ("confirmed: They were added up.", "confirmed: So.", "'So.' is too short"),
         ("cites: [cho2014gru]", "cites: cho2014gru", "'cho2014gru' is not of type 'array'"),
     ],
 )
@@ -102,7 +101,7 @@ def test_a_schema_error_is_given_with_its_line(book, edited, old, new, message):
 @pytest.mark.parametrize(
     ("old", "new", "message", "claim"),
     [
-        ("  because: They were added up.\n", "", "'because' is a required property", "000-total"),
+        ("  because: The paper says who did.\n", "", "'because' is a required property", "001-author"),
         ("  verdict: confirmed\n", "  verdict: confirmed\n  note: more\n", "'note' was unexpected", "000-total"),
         ("  evidence: [sums_mean]\n", "", "'evidence' is a required property", "001-mean"),
         ("  cites: [cho2014gru]\n", "", "'cites' is a required property", "001-author"),
@@ -158,6 +157,16 @@ def test_every_mistake_is_reported_at_once(book, edited):
         ),
         ("sums_total == 6", "sums_mean == 6", "'sums_mean' is not among the claim's evidence"),
         ("sums_total != 6", "sums_total == 2 * 3", "the checks for confirmed and refuted both hold; at most one may"),
+        ("    refuted: They", "    depends: They", "`because` gives no reason for refuted"),
+        (
+            "    inconclusive: It",
+            "    depends: On what then?\n    inconclusive: It",
+            "a reason for depends, which the check never",
+        ),
+        ("{sums_total:d}", "{sums_nosuch}", "the reason for refuted names 'sums_nosuch', which is not among"),
+        ("{sums_total:d}", "{sums_total.real}", "the reason for refuted names 'sums_total.real', which is not among"),
+        ("{sums_total:d}", "{sums_total:q}", "the reason for refuted cannot be written: Unknown format code 'q'"),
+        ("{sums_total:d}", "{sums_total", "the reason for refuted has a brace too many"),
         ("sums_total == 6", "sums_total.real == 6", "'sums_total.real' is not part of the check language"),
         ("sums_total == 6", "sums_total ==", "does not parse"),
         ("sums_total == 6", "sums_total == 6 and sums_total < 'six'", "not supported between instances"),
@@ -230,11 +239,27 @@ def test_a_verdict_that_may_not_come_out_again_is_listed_with_its_odds(book):
     assert line.startswith("001-mean: refuted comes out again with odds of 0.")
 
 
+def test_the_reason_is_that_of_the_verdict_found_with_its_numbers(book):
+    assert [claim["because"] for claim in judged(book)] == [
+        "They were added up.",
+        "The whole interval, from 1.75 to 2.25, is above zero.",
+        "The paper says who did.",
+    ]
+    mini_book.pretend_found(book, total=7)
+    assert judged(book)[0]["because"] == "They add up to 7."
+    mini_book.pretend_found(book, mean=0.0)
+    assert judged(book)[1]["because"] == "The interval holds zero."
+
+
 def test_what_cannot_be_tested_needs_no_check(book, edited):
     edited("  evidence: [sums_total]\n  check: {confirmed: sums_total == 6, refuted: sums_total != 6}\n", "")
     assert "'evidence' is a required property" in complaint(book)
     edited("verdict: confirmed", "verdict: not-testable")
+    assert "is not of type 'string'" in complaint(book)
+    reasons = mini_book.CLAIMS.partition("  because:\n")[2].partition("- id")[0]
+    edited(f"  because:\n{reasons}", "  because: Nobody can count that far.\n")
     assert judged(book)[0]["computed"] == "not-testable"
+    assert judged(book)[0]["because"] == "Nobody can count that far."
 
 
 def test_a_name_is_recorded_once_in_a_chapter(book):

@@ -55,6 +55,10 @@ class TestABuiltSite:
     def test_values_are_pasted_into_the_prose(self, page):
         assert re.search(r"the sum is .*6.*, its mean .*2\.00", page)
 
+    def test_what_is_recorded_is_not_shown(self, page):
+        assert "Mean(" not in page
+        assert "1.9" not in page
+
     def test_the_equation_is_numbered_and_referred_to(self, page):
         assert re.search(r'<span class="eqno">\(1\)', page)
         assert re.search(r'href="#equation-eq-sum"[^>]*>Eq. 1<', page)

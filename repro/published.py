@@ -1,6 +1,5 @@
 """A chapter as a reader gets it: prose and looks from its source, outputs from its execution, or why it failed."""
 
-import html
 import re
 
 import nbformat
@@ -94,8 +93,9 @@ def _placeholder():
 
 def _notice(error):
     shown = "\n".join(error.splitlines()[-LINES_OF_ERROR:])
+    fence = "`" * (3 + max(map(len, re.findall("`*", shown))))  # longer than any in it
     return (
-        '<div class="admonition error" role="note"><p class="admonition-title">This chapter failed when this book was '
-        "built</p><p>Its text follows without its results, and its claims are not judged. It ended with:</p>"
-        f"<pre>{html.escape(shown)}</pre></div>\n".replace("\n\n", "\n&#8203;\n")
+        ":::::{admonition} This chapter failed when this book was built\n:class: error\n\n"
+        "Its text follows without its results, and its claims are not judged. It ended with:\n\n"
+        f"{fence}text\n{shown}\n{fence}\n:::::"
     )

@@ -94,7 +94,7 @@ def _figure(replications, result, judged):
         if names and result.numbers[names[0]].samples:
             effects[claim["id"]] = names[0]
     with mpl.rc_context(STYLE | {"font.size": 9}):
-        figure = Figure(figsize=(6.4, 1.4 + 0.27 * len(effects)))
+        figure = Figure(figsize=(4.6, 1.4 + 0.27 * len(effects)))
         axis = figure.subplots()
         axis.axvspan(-1, 1, color="tab:gray", alpha=0.25, linewidth=0)
         runs = [("this page's run", result), *((f"replication {i}", r) for i, r in enumerate(replications.values(), 1))]
@@ -115,8 +115,8 @@ def _figure(replications, result, judged):
         axis.set_yticks(range(len(effects)), effects)
         axis.set_ylim(len(effects) - 0.4, -0.6)
         axis.set_xlim(-3, 3)
-        axis.set_xlabel("difference from this page's run, in units of what is expected at most")
-        figure.legend(loc="outside lower center", ncols=3)
+        axis.set_xlabel("difference from this page's run,\nin units of what is expected at most")
+        figure.legend(loc="outside lower center", ncols=2)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()

@@ -94,12 +94,11 @@ def _book(root, arguments):
     executed = executed_chapters(book)
     judged = judge(book.claims, executed)
     contradicted = [claim["id"] for claim in judged if claim["outcome"] == "contradicts"]
-    if arguments.strict and (failed or contradicted):
+    faults = {"failed": failed, "contradicted": contradicted}
+    told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+    if arguments.strict and told:
         _report(judged)
-        faults = [f"failed: {', '.join(failed)}"] * bool(failed) + [f"contradicted: {', '.join(contradicted)}"] * bool(
-            contradicted
-        )
-        raise BookError(f"{'; '.join(faults)}. The last good site is untouched.")
+        raise BookError(f"{told}. The last good site is untouched.")
     _publish(book, executed, judged)
     if failed:
         raise BookError(f"failed: {', '.join(failed)}. Their pages say so and hold no numbers; the others are whole.")

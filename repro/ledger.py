@@ -141,9 +141,9 @@ def disagreements(judged):
 
 
 def unlikely(judged):
-    """A line for each claim whose verdict is less likely than it should be to come out again, with its odds."""
+    """A line for each claim whose verdict may well not come out again, with its odds and what they rest on."""
     return [
-        f"{claim['id']}: {claim['computed']} comes out again with odds of {claim['odds']:.2f}"
+        f"{claim['id']}: {claim['computed']} comes out again with odds of {claim['odds']:.2f} ({_evidence(claim)})"
         for claim in judged
         if claim.get("odds") is not None and claim["odds"] < LEAST
     ]
@@ -223,14 +223,23 @@ def outcome(written, computed):
 def _disagreement(claim):
     if claim["outcome"] == NOT_JUDGED:
         return f"not judged here, since a chapter failed; the verdict written is {claim['verdict']}"
-    values = ", ".join(f"{item['name']} = {item['value']!r}{_bounds(item['interval'])}" for item in claim["evidence"])
-    return (
-        f"{claim['outcome']}: the verdict written is {claim['verdict']}, the numbers say {claim['computed']} ({values})"
-    )
+    written, computed = claim["verdict"], claim["computed"]
+    return f"{claim['outcome']}: the verdict written is {written}, the numbers say {computed} ({_evidence(claim)})"
 
 
-def _bounds(interval):
-    return f" {list(interval)}" if interval else ""
+def _evidence(claim):
+    return ", ".join(f"{item['name']} = {quantity(item)}" for item in claim["evidence"])
+
+
+def quantity(item):
+    """A claim's evidence for people: value, interval, unit, and how many seeds it is the mean of."""
+    value, interval = item["value"], item["interval"]
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    if interval:
+        text += " [{:.4g}, {:.4g}]".format(*interval)
+    if item["unit"]:
+        text += f" {item['unit']}"
+    return f"{text}, {len(item['samples'])} seeds" if item["samples"] else text
 
 
 def _at(path, claim):

@@ -1,6 +1,6 @@
 """The ledger in the book: a row for every claim, a count for every article, and at a chapter's end what it settles."""
 
-from repro.ledger import NOT_JUDGED, VERDICTS
+from repro.ledger import NOT_JUDGED, VERDICTS, quantity
 
 OUTCOMES = {  # of a claim that is not the same as it is written
     "contradicts": "contradict the verdict written",
@@ -106,18 +106,10 @@ def _evidence(claim):
     page, label = claim["chapter"].split("#")
     section = f'<a href="{page}.html#{label}">section</a>'
     measured = [
-        f'<a href="{item["chapter"]}.html#{anchor(item["name"])}">{_breakable(item["name"])}</a> = {_quantity(item)}'
+        f'<a href="{item["chapter"]}.html#{anchor(item["name"])}">{_breakable(item["name"])}</a> = {quantity(item)}'
         for item in claim["evidence"]
     ]
     return "<br>".join([*measured, section])
-
-
-def _quantity(item):
-    value = item["value"]
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    if item["interval"]:
-        text += " [{:.4g}, {:.4g}]".format(*item["interval"])
-    return f"{text} {item['unit']}" if item["unit"] else text
 
 
 def _because(claim, judged):

@@ -85,7 +85,10 @@ def test_check_names_a_contradiction_with_its_numbers(root, command):
 def test_check_lists_a_verdict_that_may_not_come_out_again(root, command):
     mini_book.pretend_found(root, mean=0.26)  # its interval reaches down to 0.01
     printed = command("check")[1]
-    assert re.match(r"001-mean: refuted comes out again with odds of 0\.[4-7]\d\n3 claims", printed)
+    assert re.match(
+        r"001-mean: refuted comes out again with odds of 0\.[4-7]\d \(sums_mean = 0\.26 .*, 3 seeds\)\n3 claims",
+        printed,
+    )
 
 
 def test_check_needs_chapters_in_their_present_state(root, command):

@@ -4,7 +4,14 @@ import re
 
 from repro.ledger_page import anchor, claims_settled, ledger_notice, ledger_summary, ledger_table
 
-EVIDENCE = {"name": "sums_mean", "value": 2.0, "unit": "s", "chapter": "sums", "interval": (1.0, 2.5)}
+EVIDENCE = {
+    "name": "sums_mean",
+    "value": 2.0,
+    "unit": "s",
+    "chapter": "sums",
+    "interval": (1.0, 2.5),
+    "samples": [1] * 9,
+}
 CLAIM = {
     "id": "001-mean",
     "source": "001",
@@ -33,7 +40,7 @@ def test_a_row_holds_the_claim_its_evidence_and_its_verdict():
     assert claim.startswith('<span id="001-mean" class="claim-id">001-mean</span>')
     assert "executable" in claim
     assert claim.endswith("Their mean is small.")
-    assert '<a href="sums.html#evidence-sums-mean">sums_<wbr>mean</a> = 2 [1, 2.5] s' in evidence
+    assert '<a href="sums.html#evidence-sums-mean">sums_<wbr>mean</a> = 2 [1, 2.5] s, 9 seeds' in evidence
     assert evidence.endswith('<a href="more.html#sec-sum">section</a>')
     assert verdict == '<span class="verdict refuted">refuted</span>'
     assert again == 'odds 0.88 <br><a href="replications.html">held in 2 of 3</a>'
@@ -51,7 +58,7 @@ def test_a_row_without_evidence_or_citation():
 
 def test_quantities_are_written_for_people():
     shown = [
-        row(CLAIM | {"evidence": [EVIDENCE | {"value": value, "interval": None, "unit": None}]})[4]
+        row(CLAIM | {"evidence": [EVIDENCE | {"value": value, "interval": None, "unit": None, "samples": None}]})[4]
         .split("<br>")[0]
         .split(" = ")[1]
         for value in (1 / 3, 1234567, True, "cpu")

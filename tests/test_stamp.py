@@ -54,6 +54,17 @@ def test_a_copy_without_git_says_so(root, monkeypatch, tmp_path_factory):
     assert rows()["lock"] == "no lock"
 
 
+def test_without_git_nothing_fails(root, monkeypatch):
+    monkeypatch.setenv("PATH", str(root))
+    assert rows()["commit"] == "unknown (no git)"
+
+
+def test_why_git_refuses_is_told(root, monkeypatch):
+    """As it does in a container, for a checkout that is mounted from outside and owned by somebody else."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert rows()["commit"].startswith("unknown (detected dubious ownership in repository at")
+
+
 def test_the_lock_digest_follows_the_lock(root):
     before = rows()["lock"]
     (root / "requirements.txt").write_text("nothing==2.0\n")

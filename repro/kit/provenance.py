@@ -29,13 +29,19 @@ def provenance():
 
 
 def commit():
-    """Return the commit of the checkout, and whether something in it is not committed."""
+    """Return the commit of the checkout and whether something in it is not committed, or why that is unknown."""
 
     def git(*arguments):
-        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
 
-    head = git("rev-parse", "--short=12", "HEAD") or "not a git checkout"
-    return f"{head} with uncommitted changes" if git("status", "--porcelain") else head
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+    except FileNotFoundError:
+        return "unknown (no git)"
+    if head.returncode:
+        why = head.stderr.strip().partition("\n")[0].removeprefix("fatal: ")
+        return "not a git checkout" if "not a git repository" in why else f"unknown ({why})"
+    return head.stdout.strip() + (" with uncommitted changes" if git("status", "--porcelain").stdout else "")
 
 
 def lock_digest():

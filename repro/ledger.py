@@ -160,11 +160,12 @@ def _mistakes(claim, known, texts, missing):
     used = set()
     for expression in claim.get("check", {}).values():
         used |= check_language.names(expression)
+    reasons = claim["because"] if isinstance(claim["because"], dict) else {}
+    used |= {field[1] for text in reasons.values() for field in FIELD.finditer(text)}
     stems = {name.removesuffix("_low").removesuffix("_high") for name in used}
     for name in sorted(set(claim.get("evidence", [])) - stems - used):
-        yield f"evidence {name!r} is not used by the check"
+        yield f"evidence {name!r} is used neither by the check nor by a reason"
     if "check" in claim:
-        reasons = claim["because"] if isinstance(claim["because"], dict) else {}
         for verdict in (*claim["check"], "inconclusive"):
             if verdict not in reasons:
                 yield f"`because` gives no reason for {verdict}"

@@ -153,7 +153,7 @@ def test_every_mistake_is_reported_at_once(book, edited):
         (
             "evidence: [sums_total]",
             "evidence: [sums_total, sums_mean]",
-            "evidence 'sums_mean' is not used by the check",
+            "evidence 'sums_mean' is used neither by the check nor by a reason",
         ),
         ("sums_total == 6", "sums_mean == 6", "'sums_mean' is not among the claim's evidence"),
         ("sums_total != 6", "sums_total == 2 * 3", "the checks for confirmed and refuted both hold; at most one may"),

@@ -19,7 +19,7 @@ def write_replications(pages, replications, result, judged):
     """
     comparisons = {name: compare(result, other, judged) for name, other in replications.items()}
     for name, text in {
-        "replications-table.txt": _table(replications, comparisons, judged),
+        "replications-runs.txt": _runs(replications, comparisons, judged),
         "replications-differences.txt": _differences(replications, judged),
         "replications-calibration.txt": _calibration(comparisons),
     }.items():
@@ -27,31 +27,23 @@ def write_replications(pages, replications, result, judged):
     (pages / "replications.svg").write_text(_figure(replications, result, judged), encoding="utf-8")
 
 
-def _table(replications, comparisons, judged):
+def _runs(replications, comparisons, judged):
     if not replications:
         return "No replication is on record yet.\n"
-    rows = [
-        ("", "where", "how", "verdicts that held", "numbers beside those of this page's run"),
-        ("---",) * 5,
-    ]
     written = {claim["id"]: claim["verdict"] for claim in judged}
-    for number, (name, other) in enumerate(replications.items(), 1):
-        run = other.run
-        common = [claim for claim in other.verdicts if claim in written]
-        kept = sum(other.verdicts[claim] == written[claim] for claim in common)
-        counts = ", ".join(f"{count} {status}" for status, count in comparisons[name].count().items())
-        kernels = "" if run["kernels"] == "as installed" else f"; {run['kernels']}"
-        rows.append(
-            (
-                f"{number}",
-                f"{run['processor']}, {run['system']}; {run['instruction set']}{kernels}; {run['date']}",
-                f"seed {run['seed']}, profile {run['profile']}, Python {run['python']}, {run['versions']}, "
-                f"commit {run['commit']}",
-                f"{kept} of {len(common)}",
-                counts,
-            )
+    lines = []
+    for name, result in replications.items():
+        run = result.run
+        common = [claim for claim in result.verdicts if claim in written]
+        kept = sum(result.verdicts[claim] == written[claim] for claim in common)
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(comparisons[name].count().items()))
+        lines.append(
+            f"1. **Seed {run['seed']}**, profile `{run['profile']}`, on {run['processor']} ({run['system']}; "
+            f"{run['instruction set']}; kernels {run['kernels']}), {run['date']}. Python {run['python']}, "
+            f"{run['versions']}, commit {run['commit']}. **{kept} of {len(common)} verdicts held.** "
+            f"Numbers beside those of this page's run: {counts}."
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _differences(replications, judged):

@@ -272,10 +272,11 @@ def test_the_page_tells_runs_differences_and_the_share_outside(tmp_path):
     other = Result(RUN | {"seed": 7}, {"a": sampled([7.0, 8.0, 9.0])}, {"000-a": "depends", "000-b": "refuted"})
     same = Result(RUN | {"kernels": "X=1"}, {"a": sampled(ROW)}, {"000-a": "confirmed", "000-b": "refuted"})
     write_replications(tmp_path, {"one": other, "two": same}, here, claims)
-    table = (tmp_path / "replications-table.txt").read_text().splitlines()
-    assert "| 1 of 2 | 1 outside |" in table[2]
-    assert "X=1" in table[3]
-    assert "| 2 of 2 | 1 identical |" in table[3]
+    runs = (tmp_path / "replications-runs.txt").read_text().splitlines()
+    assert runs[0].startswith("1. **Seed 7**")
+    assert runs[0].endswith("**1 of 2 verdicts held.** Numbers beside those of this page's run: 1 outside.")
+    assert "kernels X=1" in runs[1]
+    assert runs[1].endswith("**2 of 2 verdicts held.** Numbers beside those of this page's run: 1 identical.")
     differences = (tmp_path / "replications-differences.txt").read_text()
     assert differences == '- <a href="ledger.html#000-a">000-a</a>: written confirmed, depends in replication 1.\n'
     assert "1 of 1 means over seeds (100.0%) lay outside" in (tmp_path / "replications-calibration.txt").read_text()
@@ -284,7 +285,7 @@ def test_the_page_tells_runs_differences_and_the_share_outside(tmp_path):
 
 def test_the_page_of_an_empty_register_says_so(tmp_path):
     write_replications(tmp_path, {}, Result(RUN, {}, {}), [])
-    assert "No replication is on record yet" in (tmp_path / "replications-table.txt").read_text()
+    assert "No replication is on record yet" in (tmp_path / "replications-runs.txt").read_text()
     assert (tmp_path / "replications.svg").exists()
 
 

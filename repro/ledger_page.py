@@ -1,5 +1,7 @@
 """The ledger in the book: a row for every claim, a count for every article, and at a chapter's end what it settles."""
 
+from urllib.parse import quote
+
 from repro.ledger import NOT_JUDGED, VERDICTS, quantity
 
 OUTCOMES = {  # of a claim that is not the same as it is written
@@ -66,12 +68,16 @@ def _cells(cells):
 
 def _count(judged, article, verdict):
     number = sum(article in ("", claim["source"]) and verdict in ("", claim["computed"]) for claim in judged)
-    return f'<a href="?article={article}&verdict={verdict}#the-claims">{number}</a>' if number else "0"
+    asked = f"?article={article}&verdict={quote(_words(verdict))}#the-claims"
+    return f'<a href="{asked}">{number}</a>' if number else "0"
 
 
 def _badge(verdict):
-    words = "not judged here" if verdict == NOT_JUDGED else verdict
-    return f'<span class="verdict {verdict}">{words}</span>'
+    return f'<span class="verdict {verdict}">{_words(verdict)}</span>'
+
+
+def _words(verdict):
+    return "not judged here" if verdict == NOT_JUDGED else verdict
 
 
 def _verdict(claim):

@@ -130,7 +130,9 @@ def test_a_claim_that_is_not_judged_says_so():
     assert verdict.startswith('<span class="verdict not-judged">not judged here</span> <br>written: ')
     assert "odds" not in again
     assert evidence == '<a href="more.html#sec-sum">section</a>'
-    assert "not judged here" in ledger_summary([NOT_JUDGED], {"profile": "book", "seed": 0})
+    summary = ledger_summary([NOT_JUDGED], {"profile": "book", "seed": 0})
+    assert "not judged here" in summary
+    assert '<a href="?article=001&verdict=not%20judged%20here#the-claims">1</a>' in summary
 
 
 def test_the_notice_counts_what_did_not_come_out_as_written():

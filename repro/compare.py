@@ -50,10 +50,10 @@ def compare(reference, found, claims):
 
     Args:
         reference, found: two `Result`s.
-        claims: the claims of `claims.yml`, whose `tolerance` serves their evidence.
+        claims: the judged claims, whose `tolerance` serves their evidence.
     """
     tolerance = {
-        name: claim["tolerance"] for claim in claims if "tolerance" in claim for name in claim.get("evidence", [])
+        item["name"]: claim["tolerance"] for claim in claims if "tolerance" in claim for item in claim["evidence"]
     }
     names = [*reference.numbers, *(name for name in found.numbers if name not in reference.numbers)]
     numbers = [_number(name, reference, found, tolerance.get(name, {})) for name in names]

@@ -12,7 +12,7 @@ from repro.chapters import Book, BookError
 from repro.compare import compare
 from repro.execute import run
 from repro.executed import executed_chapters
-from repro.ledger import judge, read_claims
+from repro.ledger import judge
 from repro.register import add, newest
 from repro.result import Result
 
@@ -43,7 +43,7 @@ def reproduce(root, where=None, seed=None, same_seed=False):
     executed = executed_chapters(book)
     judged = judge(book.claims, executed)
     result = Result.of(book, executed, judged)
-    comparison = compare(reference, result, read_claims(book.claims))
+    comparison = compare(reference, result, judged)
     report = _write_report(book.built, reference, result, comparison)
     if failed or book.profile == "smoke":
         return comparison, report, None

@@ -52,7 +52,7 @@ def interval(value, half):
 
 
 def status(reference, found, tolerance=None):
-    claims = [{"id": "000-a", "evidence": ["a"], "tolerance": tolerance}] if tolerance else []
+    claims = [{"id": "000-a", "evidence": [{"name": "a"}], "tolerance": tolerance}] if tolerance else []
     results = [Result(RUN, {"a": number} if number else {}, {}) for number in (reference, found)]
     (row,) = compare(*results, claims).numbers
     return row["status"]
@@ -265,7 +265,7 @@ def test_the_register_is_read_oldest_first_and_checked(tmp_path):
 def test_the_page_tells_runs_differences_and_the_share_outside(tmp_path):
     evidence = {"name": "a", "samples": ROW}
     claims = [
-        {"id": "000-a", "verdict": "confirmed", "evidence": [evidence]},
+        {"id": "000-a", "verdict": "confirmed", "evidence": [evidence], "tolerance": {"absolute": 1}},
         {"id": "000-b", "verdict": "refuted", "evidence": []},
     ]
     here = Result(RUN, {"a": sampled(ROW)}, {"000-a": "confirmed", "000-b": "refuted"})

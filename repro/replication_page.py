@@ -39,7 +39,7 @@ def _runs(replications, comparisons, judged):
         counts = ", ".join(f"{count} {status}" for status, count in sorted(comparisons[name].count().items()))
         lines.append(
             f"1. **Seed {run['seed']}**, profile `{run['profile']}`, on {run['processor']} ({run['system']}; "
-            f"{run['instruction set']}; kernels {run['kernels']}), {run['date']}. Python {run['python']}, "
+            f"{run['instruction set']}; kernels `{run['kernels']}`), {run['date']}. Python {run['python']}, "
             f"{run['versions']}, commit {run['commit']}. **{kept} of {len(common)} verdicts held.** "
             f"Numbers beside those of this page's run: {counts}."
         )

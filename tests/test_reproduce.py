@@ -275,7 +275,7 @@ def test_the_page_tells_runs_differences_and_the_share_outside(tmp_path):
     runs = (tmp_path / "replications-runs.txt").read_text().splitlines()
     assert runs[0].startswith("1. **Seed 7**")
     assert runs[0].endswith("**1 of 2 verdicts held.** Numbers beside those of this page's run: 1 outside.")
-    assert "kernels X=1" in runs[1]
+    assert "kernels `X=1`" in runs[1]
     assert runs[1].endswith("**2 of 2 verdicts held.** Numbers beside those of this page's run: 1 identical.")
     differences = (tmp_path / "replications-differences.txt").read_text()
     assert differences == '- <a href="ledger.html#000-a">000-a</a>: written confirmed, depends in replication 1.\n'

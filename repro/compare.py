@@ -25,10 +25,10 @@ class Comparison:
     numbers: list
     verdicts: list
 
-    def share_outside(self, kind="samples"):
-        """Of the numbers of a kind, how many there are and which share lies outside what was expected."""
+    def outside(self, kind="samples"):
+        """Of the numbers of a kind, how many lie outside what was expected, and how many there are."""
         of_kind = [number["status"] == "outside" for number in self.numbers if number["kind"] == kind]
-        return len(of_kind), (sum(of_kind) / len(of_kind) if of_kind else math.nan)
+        return sum(of_kind), len(of_kind)
 
     def count(self):
         """How many numbers have which status."""

@@ -145,7 +145,7 @@ def unlikely(judged):
     return [
         f"{claim['id']}: {claim['computed']} comes out again with odds of {claim['odds']:.2f} ({_evidence(claim)})"
         for claim in judged
-        if claim.get("odds") is not None and claim["odds"] < LEAST
+        if claim["odds"] is not None and claim["odds"] < LEAST
     ]
 
 

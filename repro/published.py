@@ -42,7 +42,7 @@ def published(chapter, executed, settled):
                 cells.append(_code(cell.source, ran, cell.metadata))
                 break
             cells.append(cell)
-    return _notebook(chapter, [*cells, *sources], settled, executed.notebook.metadata)
+    return _notebook([*cells, *sources], settled, executed.notebook.metadata)
 
 
 def failed(chapter, error, settled):
@@ -56,7 +56,7 @@ def failed(chapter, error, settled):
             cell = nbformat.v4.new_markdown_cell(_not_computed(cell.source))
         cells.append(cell)
     cells[0].source = TITLE.sub(lambda title: f"{title[0]}\n\n{_notice(error)}", cells[0].source, count=1)
-    return _notebook(chapter, cells, settled, chapter.notebook.metadata)
+    return _notebook(cells, settled, chapter.notebook.metadata)
 
 
 def _code(source, ran, metadata):
@@ -64,7 +64,7 @@ def _code(source, ran, metadata):
     return nbformat.v4.new_code_cell(source, execution_count=ran.execution_count, metadata=looks, outputs=ran.outputs)
 
 
-def _notebook(chapter, cells, settled, metadata):
+def _notebook(cells, settled, metadata):
     if settled:
         cells.insert(-1, nbformat.v4.new_markdown_cell(settled))
     for index, cell in enumerate(cells):

@@ -65,10 +65,9 @@ def _calibration(comparisons):
     others = [comparison for comparison in comparisons.values() if not comparison.same_seed]
     told = []
     for kind, words in (("samples", "means over seeds"), ("interval", "numbers with an interval of another kind")):
-        shares = [comparison.share_outside(kind) for comparison in others]
-        total = sum(count for count, _ in shares)
+        counts = [comparison.outside(kind) for comparison in others]
+        outside, total = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
         if total:
-            outside = round(sum(count * share for count, share in shares if count))
             told.append(f"{outside} of {total} {words} ({outside / total:.1%}) lay outside")
     if not told:
         return "No replication from another seed is on record yet, so there is nothing to count.\n"

@@ -65,9 +65,10 @@ def lines(comparison):
     yield ""
     yield f"numbers: {_told(comparison.count())}"
     for kind, words in (("samples", "means over seeds"), ("interval", "other numbers with an interval")):
-        count, share = comparison.share_outside(kind)
+        outside, count = comparison.outside(kind)
         if count and not comparison.same_seed:
-            yield f"{words}: {share:.1%} of {count} lie outside what was expected of a second run (about 5 % should)"
+            share = f"{outside / count:.1%} of {count}"
+            yield f"{words}: {share} lie outside what was expected of a second run (about 5 % should)"
     outcomes = [verdict["outcome"] for verdict in comparison.verdicts]
     yield f"verdicts: {_told({outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)})}"
 

@@ -11,7 +11,7 @@ READY := .venv/.ready
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-book: $(READY) ## Execute the chapters, judge the claims, render the book; STRICT=1: only if all is as written; SEED=7
+book: $(READY) ## Execute the chapters, judge the claims, render the book; STRICT=1: only if all is sound; SEED=7
 	$(BIN)/python -m repro book --profile $(PROFILE) --seed $(SEED) $(if $(STRICT),--strict)
 
 reproduce: $(READY) ## Execute the book from another seed and compare with the newest replication, or FROM=a claims.json

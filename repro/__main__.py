@@ -8,7 +8,8 @@ from pathlib import Path
 
 from repro.chapters import PROFILES, Book, BookError
 from repro.executed import executed_chapters, stale_parts
-from repro.ledger import disagreements, judge, summary, unlikely
+from repro.ledger import disagreements, is_unlikely, judge, summary, unlikely
+from repro.odds import LEAST
 
 
 def main():
@@ -44,7 +45,9 @@ def _parser():
     add("build", _build, "Render the site and swap it in.")
     book = add("book", _book, "Execute what has changed, judge, render: all that `make book` does.")
     book.add_argument(
-        "--strict", action="store_true", help="publish nothing when a chapter failed or a verdict is contradicted"
+        "--strict",
+        action="store_true",
+        help="publish nothing when a chapter failed, a verdict is contradicted or is not likely to come out again",
     )
     again = add("reproduce", _reproduce, "Execute the book from another seed, and compare.", profile=False)
     again.add_argument("where", nargs="?", metavar="ADDRESS", help="a claims.json (default: the newest replication)")
@@ -93,8 +96,11 @@ def _book(root, arguments):
     failed = run(book.chapters())
     executed = executed_chapters(book)
     judged = judge(book.claims, executed)
-    contradicted = [claim["id"] for claim in judged if claim["outcome"] == "contradicts"]
-    faults = {"failed": failed, "contradicted": contradicted}
+    faults = {
+        "failed": failed,
+        "contradicted": [claim["id"] for claim in judged if claim["outcome"] == "contradicts"],
+        f"odds below {LEAST}": [claim["id"] for claim in judged if is_unlikely(claim)],
+    }
     told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
     if arguments.strict and told:
         _report(judged)

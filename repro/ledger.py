@@ -145,8 +145,13 @@ def unlikely(judged):
     return [
         f"{claim['id']}: {claim['computed']} comes out again with odds of {claim['odds']:.2f} ({_evidence(claim)})"
         for claim in judged
-        if claim["odds"] is not None and claim["odds"] < LEAST
+        if is_unlikely(claim)
     ]
+
+
+def is_unlikely(claim):
+    """Whether the verdict found comes out again less often than a replication should find it."""
+    return claim["odds"] is not None and claim["odds"] < LEAST
 
 
 def _mistakes(claim, known, texts, missing):

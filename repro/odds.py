@@ -23,7 +23,7 @@ from repro import check_language
 from repro.check_language import CheckError
 
 DRAWS = 2000
-LEAST = 0.95  # odds below it are listed
+LEAST = 0.95  # a strict build does not publish verdicts with odds below it
 
 
 def verdict(check, values):

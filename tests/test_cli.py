@@ -138,12 +138,24 @@ def test_a_contradiction_is_published_with_its_numbers_unless_strict(root, comma
 
 
 def test_an_undecided_claim_is_no_contradiction(root, command, rendered):
-    mini_book.pretend_found(root, mean=0.1)
+    claims = root / "book" / "claims.yml"
+    claims.write_text(claims.read_text().replace("verdict: confirmed", "verdict: inconclusive"))
     status, printed, complaints = command("book", "--strict")
     assert (status, complaints) == (0, "")
-    assert (
-        "001-mean: undecided: the verdict written is refuted, the numbers say inconclusive (sums_mean = 0.1" in printed
-    )
+    assert "000-total: undecided: the verdict written is inconclusive, the numbers say confirmed (sums" in printed
+
+
+def test_a_verdict_that_may_not_come_out_again_is_not_published_when_strict(root, command, rendered):
+    claims = root / "book" / "claims.yml"
+    claims.write_text(claims.read_text().replace("sums_mean_low > 0", "sums_mean_low > 1.62"))
+    site = root / "_build" / "book" / "html"
+    status, printed, complaints = command("book", "--strict")
+    assert (status, complaints) == (1, "repro: odds below 0.95: 001-mean. The last good site is untouched.\n")
+    line = r"001-mean: refuted comes out again with odds of 0\.[67]\d \(sums_mean = 2 \[1\.752, 2\.248\], 3 seeds\)"
+    assert re.search(line, printed)
+    assert not site.exists()
+    assert command("book")[0] == 0
+    assert site.exists()
 
 
 def test_a_failed_chapter_is_published_without_numbers_unless_strict(root, command, worker, rendered):

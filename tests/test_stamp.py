@@ -42,6 +42,9 @@ def test_profile_and_seed_are_those_given(root):
 def test_the_commit_says_whether_something_is_uncommitted(root):
     head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     assert rows()["commit"] == head[:12]
+    (root / "replications").mkdir()
+    (root / "replications" / "a-run.json").touch()  # the last reproduction's
+    assert rows()["commit"] == head[:12]
     (root / "new.py").touch()
     assert rows()["commit"] == f"{head[:12]} with uncommitted changes"
 

@@ -29,7 +29,10 @@ def provenance():
 
 
 def commit():
-    """Return the commit of the checkout and whether something in it is not committed, or why that is unknown."""
+    """Return the commit of the checkout and whether something in it is not committed, or why that is unknown.
+
+    A new file of the register does not count: each reproduction writes one, and no number depends on it.
+    """
 
     def git(*arguments):
         return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
@@ -41,7 +44,8 @@ def commit():
     if head.returncode:
         why = head.stderr.strip().partition("\n")[0].removeprefix("fatal: ")
         return "not a git checkout" if "not a git repository" in why else f"unknown ({why})"
-    return head.stdout.strip() + (" with uncommitted changes" if git("status", "--porcelain").stdout else "")
+    changes = git("status", "--porcelain", "--", ":/", ":(top,exclude)replications").stdout
+    return head.stdout.strip() + (" with uncommitted changes" if changes else "")
 
 
 def lock_digest():

@@ -40,10 +40,13 @@ class Book:
 
     @cached_property
     def pages(self):
-        """The names of the pages in the order of `_toc.yml`, without folder and ending."""
-        toc = YAML(typ="safe").load(self.root / "_toc.yml")
-        entries = [chapter["file"] for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
-        return [Path(entry).name for entry in [toc["root"], *entries]]
+        """The names of the pages in the order of `_toc.yml`: their paths below `book`, without the ending."""
+        toc = self.root / "_toc.yml"
+        listed = YAML(typ="safe").load(toc)
+        paths = [Path(listed["root"]), *map(Path, _files(listed))]
+        if outside := [str(path) for path in paths if path.parts[0] != "book"]:
+            raise BookError(f"{toc} lists {', '.join(outside)}; pages lie below `book`")
+        return [str(path.relative_to("book").with_suffix("")) for path in paths]
 
     def chapters(self, names=()):
         """The chapters in reading order; only those called `names`, if any are given."""
@@ -114,6 +117,15 @@ class Chapter:
         if unknown := set(settings["profiles"]) - set(PROFILES):
             raise BookError(f"{self.source}: unknown profile {sorted(unknown)}; choose from {list(PROFILES)}")
         return settings
+
+
+def _files(entry):
+    """The files that an entry of the table of contents lists below it, in their order."""
+    for kind in ("parts", "chapters", "sections"):
+        for below in entry.get(kind, []):
+            if "file" in below:
+                yield below["file"]
+            yield from _files(below)
 
 
 def _is_notebook(path):

@@ -43,9 +43,9 @@ def ledger_summary(judged, run):
 def claims_settled(judged, chapter):
     """Markdown: the claims that a chapter settles, with verdict and reason; empty when it settles none."""
     settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
+    ledger = "../" * chapter.count("/") + "ledger.html"
     lines = [
-        f'- <a href="ledger.html#{claim["id"]}">{claim["id"]}</a>: '
-        f"{claim['claim']} {_verdict(claim)} {claim['because']}"
+        f'- <a href="{ledger}#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} {_verdict(claim)} {claim["because"]}'
         for claim in settled
     ]
     return "\n".join(["## Claims settled here", "", *lines]) if settled else ""

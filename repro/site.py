@@ -63,8 +63,10 @@ def _stage(staged, book, executed, judged):
         shutil.copy(book.root / name, staged)
     pages = staged / "book"
     pages.mkdir()
+    for name in book.pages:
+        (pages / name).parent.mkdir(parents=True, exist_ok=True)
     for name in set(book.pages) - {chapter.name for chapter, _ in executed}:
-        shutil.copy(book.root / "book" / f"{name}.md", pages)
+        shutil.copy(book.root / "book" / f"{name}.md", pages / f"{name}.md")
     for chapter, notebook in executed:
         settled = claims_settled(judged, chapter.name)
         page = published(chapter, notebook, settled) if notebook else failed(chapter, failure(chapter), settled)

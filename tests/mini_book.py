@@ -160,7 +160,9 @@ def write(root, **bodies):
 
 
 def write_chapter(root, name, body, time_limit=60):
-    (root / "book" / f"{name}.md").write_text(CHAPTER.format(time_limit=time_limit, body=body))
+    path = root / "book" / f"{name}.md"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(CHAPTER.format(time_limit=time_limit, body=body))
 
 
 def code(*lines):

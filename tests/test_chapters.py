@@ -15,6 +15,22 @@ def test_pages_come_in_reading_order(root):
     assert Book(root).pages == ["index", "sums", "more", "ledger"]
 
 
+def test_pages_may_lie_in_folders_and_under_other_pages(root):
+    toc = "format: jb-book\nroot: book/index\nparts:\n  - chapters:\n      - file: book/learn/sums\n"
+    toc += "        sections:\n          - file: book/learn/more.md\n      - url: https://example.org\n"
+    (root / "_toc.yml").write_text(toc)
+    assert Book(root).pages == ["index", "learn/sums", "learn/more"]
+    mini_book.write_chapter(root, "learn/sums", mini_book.SUMS)
+    mini_book.write_chapter(root, "learn/more", mini_book.STAMP)
+    assert [chapter.name for chapter in Book(root).chapters()] == ["learn/sums", "learn/more"]
+
+
+def test_a_page_outside_of_the_book_is_named(root):
+    (root / "_toc.yml").write_text("root: book/index\nchapters:\n  - file: notes/more\n")
+    with pytest.raises(BookError, match="_toc.yml lists notes/more; pages lie below `book`"):
+        Book(root).pages  # noqa: B018
+
+
 def test_chapters_are_the_pages_that_are_notebooks(root):
     assert [chapter.name for chapter in Book(root).chapters()] == ["sums", "more"]
     assert [chapter.name for chapter in Book(root).chapters(["more"])] == ["more"]

@@ -273,13 +273,16 @@ def test_a_mended_sentence_is_another_site_of_the_same_execution(root, fast):
 
 @pytest.fixture(scope="module")
 def with_a_failure(tmp_path_factory):
-    """The site of a book of two chapters of which one fails."""
+    """The site of a book of two chapters of which one, in a folder, is whole and one fails."""
     with mini_book.shared(tmp_path_factory, "failed") as root:
         if not (root / "_build").exists():
             broken = mini_book.SUMS.replace("plt.show()", "nosuch()").replace("sec-sum", "sec-more")
             for old in ("sums_", "eq-sum", "fig-numbers"):
                 broken = broken.replace(old, f"more-{old}" if "-" in old else "more_")
-            mini_book.write(root, sums=mini_book.SUMS, more=broken)
+            mini_book.write(root, **{"learn/sums": mini_book.SUMS, "more": broken})
+            for name, old, new in (("claims.yml", " sums#", " learn/sums#"), ("index.md", "<sums>", "<learn/sums>")):
+                path = root / "book" / name
+                path.write_text(path.read_text().replace(old, new))
             status, _, complaints = mini_book.repro(root, "book")
             assert status == 1
             assert "repro: failed: more. Their pages say so" in complaints
@@ -305,9 +308,15 @@ class TestAFailedChapter:
         assert re.search(r'href="#more-fig-numbers"[^>]*>.*Fig\. \d', page)
 
     def test_the_other_is_whole(self, with_a_failure):
-        page = (with_a_failure / "sums.html").read_text()
+        page = (with_a_failure / "learn" / "sums.html").read_text()
         assert re.search(r"the sum is .*6.*, its mean .*2\.00", page)
         assert "not computed" not in page
+
+    def test_the_ledger_and_a_chapter_in_a_folder_link_to_each_other(self, with_a_failure):
+        assert '<a href="../ledger.html#000-total">' in (with_a_failure / "learn" / "sums.html").read_text()
+        ledger = (with_a_failure / "ledger.html").read_text()
+        assert '<a href="learn/sums.html#evidence-sums-total">' in ledger
+        assert '<a href="learn/sums.html#sec-sum">section</a>' in ledger
 
 
 def test_a_failed_chapter_is_told_without_its_old_outputs(root, fast):

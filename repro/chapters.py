@@ -91,15 +91,30 @@ class Chapter:
             yield "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
 
     @property
+    def script(self):
+        """Its code as one Python file, solutions to exercises left out."""
+        shown = [cell.source for cell in self.code_cells if "hide-cell" not in cell.metadata.get("tags", [])]
+        return "\n\n".join(shown) + "\n"
+
+    @property
     def time_limit(self):
         """Seconds after which the execution is ended."""
         return self._settings["time_limit"]
 
     @property
+    def has_parameters(self):
+        """Whether it is a lab, whose sizes and seed are set from outside; a lesson or a recipe runs as it stands."""
+        return any("parameters" in cell.metadata.get("tags", []) for cell in self.code_cells)
+
+    @property
     def parameters(self):
-        """What papermill injects: the profile with its overrides of the defaults, and the seed."""
-        overrides = self._settings["profiles"].get(self.book.profile, {})
-        return {"PROFILE": self.book.profile, "SEED": self.book.seed, **overrides}
+        """What papermill injects: for a lab the profile with its overrides of the defaults, and the seed."""
+        profiles = self._settings["profiles"]
+        if self.has_parameters:
+            return {"PROFILE": self.book.profile, "SEED": self.book.seed, **profiles.get(self.book.profile, {})}
+        if profiles:
+            raise BookError(f"{self.source}: no cell is tagged `parameters`, so its profiles would change nothing")
+        return {}
 
     @property
     def files(self):

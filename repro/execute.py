@@ -1,6 +1,7 @@
 """Execute chapters: each in a process of its own, several side by side, every worker with its share of the cores."""
 
 import contextlib
+import copy
 import json
 import os
 import select
@@ -21,7 +22,7 @@ from traitlets.config import Config
 
 from repro.chapters import Book, BookError, Chapter
 from repro.content_key import changed, content_key
-from repro.executed import Executed, executed_path, failure_path, stale_parts
+from repro.executed import FRAME, Executed, executed_path, failure_path, stale_parts
 
 FAILED = 1
 
@@ -97,7 +98,7 @@ def execute(chapter, terminal):
     sources_before = content_key(chapter, [])
     with tempfile.TemporaryDirectory() as sockets:
         notebook = papermill.execute_notebook(
-            chapter.notebook,
+            chapter.notebook if chapter.has_parameters else framed(chapter),
             None,
             parameters=chapter.parameters,
             progress_bar={"desc": chapter.name, "leave": False, "disable": None, "file": terminal},
@@ -114,6 +115,16 @@ def execute(chapter, terminal):
     notebook.metadata["repro"] = {"key": key, "wall_time": time.monotonic() - start}
     nbformat.write(notebook, unfinished)
     os.replace(unfinished, target)
+
+
+def framed(chapter):
+    """The notebook of a lesson or a recipe between what it does not show: the look of its figures, and its stamp."""
+    look = "import repro\n\nrepro.use_figure_style()"
+    stamp = f'repro.stamp(profile="{chapter.book.profile}", seed="as in the code")'
+    first, last = (nbformat.v4.new_code_cell(code, metadata={"tags": [FRAME]}) for code in (look, stamp))
+    notebook = copy.copy(chapter.notebook)
+    notebook.cells = [first, *notebook.cells, last]
+    return notebook
 
 
 @contextlib.contextmanager

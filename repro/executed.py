@@ -10,6 +10,8 @@ from repro.content_key import changed, content_key
 from repro.kit.record import KIND as RECORD
 from repro.kit.stamp import KIND as STAMP
 
+FRAME = "frame"  # tags a cell that the suite added
+
 
 def executed_path(chapter):
     """Where the executed notebook of a chapter lies."""

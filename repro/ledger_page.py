@@ -43,12 +43,16 @@ def ledger_summary(judged, run):
 def claims_settled(judged, chapter):
     """Markdown: the claims that a chapter settles, with verdict and reason; empty when it settles none."""
     settled = [claim for claim in judged if claim["chapter"].startswith(f"{chapter}#")]
-    ledger = "../" * chapter.count("/") + "ledger.html"
-    lines = [
+    return "\n".join(["## Claims settled here", "", *told(settled, chapter)]) if settled else ""
+
+
+def told(claims, page):
+    """Lines of Markdown for a page: a list of claims with their verdicts and reasons, each linked to its row."""
+    ledger = "../" * page.count("/") + "ledger.html"
+    return [
         f'- <a href="{ledger}#{claim["id"]}">{claim["id"]}</a>: {claim["claim"]} {_verdict(claim)} {claim["because"]}'
-        for claim in settled
+        for claim in claims
     ]
-    return "\n".join(["## Claims settled here", "", *lines]) if settled else ""
 
 
 def ledger_table(judged):

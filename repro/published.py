@@ -4,6 +4,7 @@ import re
 
 import nbformat
 
+from repro.executed import FRAME
 from repro.ledger_page import anchor
 
 # Written by the machine that executed, not by the chapter; papermill's hold absolute paths.
@@ -29,7 +30,12 @@ def published(chapter, executed, settled):
     for index, ran in enumerate(executed.notebook.cells):
         if ran.cell_type != "code":
             continue
-        if "injected-parameters" in ran.metadata.get("tags", []):
+        tags = ran.metadata.get("tags", [])
+        if FRAME in tags:
+            if ran.outputs:
+                cells += [*sources, _code(ran.source, ran, {"tags": ["remove-input"]})]
+            continue
+        if "injected-parameters" in tags:
             prompt = f"Show the parameters of the profile {chapter.book.profile}"
             looks = {"tags": ["injected-parameters", "hide-input"], "mystnb": {"code_prompt_show": prompt}}
             cells.append(_code(ran.source, ran, looks))

@@ -71,6 +71,8 @@ def _stage(staged, book, executed, judged):
         settled = claims_settled(judged, chapter.name)
         page = published(chapter, notebook, settled) if notebook else failed(chapter, failure(chapter), settled)
         nbformat.write(page, pages / f"{chapter.name}.ipynb")
+        if not chapter.has_parameters:
+            (pages / f"{chapter.name}.py").write_text(chapter.script, encoding="utf-8")  # to download
     # The API page shows its docstrings, so the site depends on it too.
     shutil.copytree(book.root / "gru_tf", staged / "gru_tf", ignore=shutil.ignore_patterns("__pycache__"))
     for extra in ("references.bib", "_static"):

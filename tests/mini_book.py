@@ -92,6 +92,42 @@ plt.show()
     + STAMP
 )
 
+LESSON = """\
+---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {name: python3, display_name: Python 3, language: python}
+repro: {time_limit: 60, profiles: {}}
+---
+# A lesson
+
+It has {download}`a script <lesson.py>`.
+
+```{code-cell} ipython3
+---
+mystnb:
+  image: {alt: A line.}
+  figure: {name: fig-lesson, caption: A line.}
+---
+import matplotlib.pyplot as plt
+
+plt.plot([1, 2])
+plt.show()
+```
+
+```{evidence} 000-total 001-mean
+It was measured elsewhere.
+```
+
+```{code-cell} ipython3
+:tags: [hide-cell]
+
+print("solution")
+```
+
+The last word.
+"""
+
 CLAIMS = """\
 - id: 000-total
   source: "000"

@@ -70,6 +70,18 @@ def test_a_mistake_in_the_front_matter_is_named(root, old, new, message):
     assert str(source) in str(error.value)
 
 
+def test_profiles_without_a_cell_of_parameters_are_a_mistake(root):
+    source = root / "book" / "sums.md"
+    source.write_text(source.read_text().replace(":tags: [parameters]", ":tags: [hide-input]"))
+    with pytest.raises(BookError, match="sums.md: no cell is tagged `parameters`"):
+        mini_book.chapter(root, "sums").parameters  # noqa: B018
+
+
+def test_a_page_without_parameters_runs_as_it_stands(root):
+    (root / "book" / "more.md").write_text(mini_book.LESSON)
+    assert mini_book.chapter(root, "more", "smoke", seed=7).parameters == {}
+
+
 def test_code_leaves_out_prose_and_magics(root):
     mini_book.write_chapter(root, "more", mini_book.code("%matplotlib inline", "!ls", "import gru_tf"))
     assert list(mini_book.chapter(root, "more").code)[1:] == ["import gru_tf"]

@@ -273,13 +273,14 @@ def test_a_mended_sentence_is_another_site_of_the_same_execution(root, fast):
 
 @pytest.fixture(scope="module")
 def with_a_failure(tmp_path_factory):
-    """The site of a book of two chapters of which one, in a folder, is whole and one fails."""
+    """The site of a book with a chapter and a lesson in a folder, which are whole, and a chapter that fails."""
     with mini_book.shared(tmp_path_factory, "failed") as root:
         if not (root / "_build").exists():
             broken = mini_book.SUMS.replace("plt.show()", "nosuch()").replace("sec-sum", "sec-more")
             for old in ("sums_", "eq-sum", "fig-numbers"):
                 broken = broken.replace(old, f"more-{old}" if "-" in old else "more_")
-            mini_book.write(root, **{"learn/sums": mini_book.SUMS, "more": broken})
+            mini_book.write(root, **{"learn/sums": mini_book.SUMS, "learn/lesson": "", "more": broken})
+            (root / "book" / "learn" / "lesson.md").write_text(mini_book.LESSON)
             for name, old, new in (("claims.yml", " sums#", " learn/sums#"), ("index.md", "<sums>", "<learn/sums>")):
                 path = root / "book" / name
                 path.write_text(path.read_text().replace(old, new))
@@ -317,6 +318,30 @@ class TestAFailedChapter:
         ledger = (with_a_failure / "ledger.html").read_text()
         assert '<a href="learn/sums.html#evidence-sums-total">' in ledger
         assert '<a href="learn/sums.html#sec-sum">section</a>' in ledger
+
+
+@pytest.mark.slow
+class TestALesson:
+    @pytest.fixture(scope="class")
+    def lesson(self, with_a_failure):
+        return (with_a_failure / "learn" / "lesson.html").read_text()
+
+    def test_its_figures_have_the_look_of_the_book_and_its_stamp_comes_last(self, lesson):
+        assert re.search(r'<figure[^>]*id="fig-lesson".*?\.svg', lesson, re.DOTALL)
+        assert lesson.index("The last word.") < lesson.index('class="stamp"')
+
+    def test_nothing_of_the_suite_is_seen_in_it(self, lesson, with_a_failure):
+        assert "repro." not in lesson
+        assert "repro" not in next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()
+
+    def test_its_script_is_its_code_without_solutions(self, with_a_failure):
+        script = next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()
+        assert script == "import matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nplt.show()\n"
+
+    def test_its_box_tells_what_the_ledger_says_in_this_build(self, lesson):
+        box = lesson[lesson.index("It was measured elsewhere.") : lesson.index("The last word.")]
+        assert re.search(r'href="../ledger.html#000-total">000-total</a>.*class="verdict confirmed"', box)
+        assert "The whole interval, from 1.75 to 2.25, is above zero." in box
 
 
 def test_a_failed_chapter_is_told_without_its_old_outputs(root, fast):

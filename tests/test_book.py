@@ -1,4 +1,7 @@
-"""The chapters of the book: each one runs, is judged, and is told in the agreed order."""
+"""The chapters of the book: each one runs, is judged, and is told in the agreed order.
+
+A lab has parameters; lessons and recipes have an order of their own, see `test_lessons.py`.
+"""
 
 import ast
 import re
@@ -12,7 +15,10 @@ from repro.executed import Executed, executed_path
 
 BOOK = Book(mini_book.ROOT, real_book.PROFILE).chapters()
 
+LABS = [chapter for chapter in BOOK if chapter.has_parameters]
+
 each_chapter = pytest.mark.parametrize("chapter", BOOK, ids=lambda chapter: chapter.name)
+each_lab = pytest.mark.parametrize("chapter", LABS, ids=lambda chapter: chapter.name)
 
 
 def assigned(code):
@@ -82,7 +88,7 @@ def untold_figures(notebook):
             yield index
 
 
-@each_chapter
+@each_lab
 def test_a_chapter_keeps_to_the_skeleton(chapter):
     assert list(mistakes(chapter)) == []
 

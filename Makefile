@@ -6,13 +6,16 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book reproduce test serve bench lint lock clean
+.PHONY: help book learn reproduce test serve bench lint lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(READY) ## Execute the chapters, judge the claims, render the book; STRICT=1: only if all is sound; SEED=7
 	$(BIN)/python -m repro book --profile $(PROFILE) --seed $(SEED) $(if $(STRICT),--strict)
+
+learn: $(READY) ## Execute lessons and recipes alone and render the book: for those who want the book and not the proof
+	$(BIN)/python -m repro learn
 
 reproduce: $(READY) ## Execute the book from another seed and compare with the newest replication, or FROM=a claims.json
 	$(BIN)/python -m repro reproduce $(FROM) $(if $(filter-out 0,$(SEED)),--seed $(SEED))

@@ -49,6 +49,7 @@ def _parser():
         action="store_true",
         help="publish nothing when a chapter failed, a verdict is contradicted or is not likely to come out again",
     )
+    add("learn", _learn, "Execute lessons and recipes, render the book; labs that were not run show their text.")
     again = add("reproduce", _reproduce, "Execute the book from another seed, and compare.", profile=False)
     again.add_argument("where", nargs="?", metavar="ADDRESS", help="a claims.json (default: the newest replication)")
     seeds = again.add_mutually_exclusive_group()
@@ -110,12 +111,23 @@ def _book(root, arguments):
         raise BookError(f"failed: {', '.join(failed)}. Their pages say so and hold no numbers; the others are whole.")
 
 
+def _learn(root, arguments):
+    from repro.execute import run
+
+    book = _of(root, arguments)
+    failed = run([chapter for chapter in book.chapters() if not chapter.has_parameters])
+    executed = executed_chapters(book, partly=True)
+    _publish(book, executed, judge(book.claims, executed))
+    if failed:
+        raise BookError(f"failed: {', '.join(failed)}")
+
+
 def _publish(book, executed, judged):
     from repro.site import build
 
     index = build(book, executed, judged)
     for chapter, notebook in executed:
-        print(f"{chapter.name:24} {f'{notebook.wall_time:6.0f} s' if notebook else 'failed':>8}")
+        print(f"{chapter.name:24} {f'{notebook.wall_time:6.0f} s' if notebook else 'no run':>8}")
     print(index)
     _report(judged)
 

@@ -43,17 +43,19 @@ def failure(chapter):
     return None if changed(failed["key"], content_key(chapter, [])) else failed["error"]
 
 
-def executed_chapters(book):
+def executed_chapters(book, partly=False):
     """The chapters of a book and their executed notebooks: a list of `(chapter, Executed)`, or None for what failed.
 
+    With `partly` there is None too for what was not executed.
+
     Raises:
-        BookError: a chapter is neither executed nor failed in its present state.
+        BookError: a chapter is neither executed nor failed in its present state, without `partly`.
     """
     found, stale = [], []
     for chapter in book.chapters():
         if not stale_parts(chapter):
             found.append((chapter, Executed.read(executed_path(chapter))))
-        elif failure(chapter) is not None:
+        elif partly or failure(chapter) is not None:
             found.append((chapter, None))
         else:
             stale.append(chapter.name)

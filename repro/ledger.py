@@ -102,7 +102,7 @@ def judge(path, executed):
         A list of dicts: the claim's fields, `evidence` as a list of dicts and
 
         - `because`: the reason of the verdict found, with its numbers;
-        - `computed`: the verdict found, or `not-judged` when a chapter failed and evidence is missing;
+        - `computed`: the verdict found, or `not-judged` when a chapter did not run and evidence is missing;
         - `outcome`: `same` as the verdict written; `undecided` when one of the two is `inconclusive`; `contradicts`
           when both decide, and differently; or `not-judged`;
         - `odds`: how likely the verdict found is to come out again (`repro.odds`); None for what is not measured.
@@ -208,7 +208,7 @@ def _reason(verdict, text, values):
 
 
 def _not_judged(claim):
-    why = "A chapter that measures it failed in this run."
+    why = "A chapter that measures it did not run to its end."
     not_judged = {"evidence": [], "computed": NOT_JUDGED, "outcome": NOT_JUDGED, "odds": None}
     return _plain(claim) | {"because": why} | not_judged
 
@@ -228,7 +228,7 @@ def outcome(written, computed):
 
 def _disagreement(claim):
     if claim["outcome"] == NOT_JUDGED:
-        return f"not judged here, since a chapter failed; the verdict written is {claim['verdict']}"
+        return f"not judged here, since a chapter did not run; the verdict written is {claim['verdict']}"
     written, computed = claim["verdict"], claim["computed"]
     return f"{claim['outcome']}: the verdict written is {written}, the numbers say {computed} ({_evidence(claim)})"
 

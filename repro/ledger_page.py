@@ -7,7 +7,7 @@ from repro.ledger import NOT_JUDGED, VERDICTS, quantity
 OUTCOMES = {  # of a claim that is not the same as it is written
     "contradicts": "contradict the verdict written",
     "undecided": "are undecided, here or as written",
-    NOT_JUDGED: "are not judged here, since a chapter failed",
+    NOT_JUDGED: "are not judged here, since a chapter did not run",
 }
 
 

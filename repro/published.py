@@ -1,4 +1,4 @@
-"""A chapter as a reader gets it: prose and looks from its source, outputs from its execution, or why it failed."""
+"""A chapter as a reader gets it: prose and looks from its source, outputs from its execution, or why there are none."""
 
 import re
 
@@ -51,8 +51,8 @@ def published(chapter, executed, settled):
     return _notebook([*cells, *sources], settled, executed.notebook.metadata)
 
 
-def failed(chapter, error, settled):
-    """The notebook of a chapter that failed: its text without outputs, under a notice with the error."""
+def unfinished(chapter, error, settled):
+    """The notebook of a chapter that failed with an error or, with None, was not run: text without outputs."""
     cells = []
     for cell in chapter.notebook.cells:
         if cell.cell_type == "code":
@@ -98,6 +98,11 @@ def _placeholder():
 
 
 def _notice(error):
+    if error is None:
+        return (
+            ":::{admonition} This chapter was not run when this book was built\n:class: warning\n\n"
+            "Its text follows without its results, and its claims are not judged. `make book` runs it.\n:::"
+        )
     shown = "\n".join(error.splitlines()[-LINES_OF_ERROR:])
     fence = "`" * (3 + max(map(len, re.findall("`*", shown))))  # longer than any in it
     return (

@@ -14,7 +14,7 @@ import nbformat
 from repro.chapters import BookError
 from repro.executed import failure
 from repro.ledger_page import claims_settled, ledger_notice, ledger_summary, ledger_table
-from repro.published import failed, published
+from repro.published import published, unfinished
 from repro.register import held, register
 from repro.replication_page import write_replications
 from repro.result import SCHEMA_OF_CLAIMS, Result
@@ -33,7 +33,7 @@ def build(book, executed, judged):
 
     Args:
         book: the `Book`.
-        executed: a list of `(chapter, Executed)`, with None for a chapter that failed.
+        executed: a list of `(chapter, Executed)`, with None for a chapter that failed or was not run.
         judged: the claims, from `repro.ledger.judge`.
 
     Returns:
@@ -69,7 +69,7 @@ def _stage(staged, book, executed, judged):
         shutil.copy(book.root / "book" / f"{name}.md", pages / f"{name}.md")
     for chapter, notebook in executed:
         settled = claims_settled(judged, chapter.name)
-        page = published(chapter, notebook, settled) if notebook else failed(chapter, failure(chapter), settled)
+        page = published(chapter, notebook, settled) if notebook else unfinished(chapter, failure(chapter), settled)
         nbformat.write(page, pages / f"{chapter.name}.ipynb")
         if not chapter.has_parameters:
             (pages / f"{chapter.name}.py").write_text(chapter.script, encoding="utf-8")  # to download

@@ -169,9 +169,24 @@ def test_a_failed_chapter_is_published_without_numbers_unless_strict(root, comma
     status, printed, complaints = command("book")
     assert status == 1
     assert "repro: failed: sums. Their pages say so" in complaints
-    assert "000-total: not judged here, since a chapter failed; the verdict written is confirmed\n" in printed
+    assert "000-total: not judged here, since a chapter did not run; the verdict written is confirmed\n" in printed
     assert printed.endswith("3 claims: 1 refuted, 2 not-judged\n")
     assert site.exists()
+
+
+def test_learn_runs_lessons_alone_and_publishes_the_text_of_the_labs(root, command, worker, rendered, monkeypatch):
+    (root / "requirements.txt").write_text("nothing==2.0\n")
+    (root / "book" / "lesson.md").write_text(mini_book.LESSON)
+    toc = root / "_toc.yml"
+    toc.write_text(toc.read_text().replace("- file: book/sums", "- file: book/lesson\n      - file: book/sums"))
+    run = []
+    monkeypatch.setattr(repro.execute, "_execute_in_worker", lambda chapter, *_: run.append(chapter.name) or (1, "", 1))
+    status, printed, complaints = command("learn")
+    assert (status, run) == (1, ["lesson"])
+    assert complaints.endswith("repro: failed: lesson\n")
+    assert f"{'sums':24}   no run\n" in printed
+    assert printed.endswith("3 claims: 1 refuted, 2 not-judged\n")
+    assert command("book")[0] == 1, "what a lab found is not made up"
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "seven"])

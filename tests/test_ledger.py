@@ -228,7 +228,7 @@ def test_without_a_chapter_its_claims_are_not_judged_and_the_others_are(book):
     assert [claim["outcome"] for claim in claims] == ["not-judged", "not-judged", "same"]
     assert [claim["computed"] for claim in claims] == ["not-judged", "not-judged", "refuted"]
     assert disagreements(claims)[0] == (
-        "000-total: not judged here, since a chapter failed; the verdict written is confirmed"
+        "000-total: not judged here, since a chapter did not run; the verdict written is confirmed"
     )
 
 

@@ -17,7 +17,7 @@ from repro.chapters import Book
 from repro.content_key import content_key
 from repro.executed import executed_chapters, executed_path, failure_path
 from repro.ledger import judge
-from repro.published import failed
+from repro.published import unfinished
 from repro.site import SiteError
 
 
@@ -354,7 +354,7 @@ def test_a_failed_chapter_is_told_without_its_old_outputs(root, fast):
     book = Book(root)
     executed = executed_chapters(book)
     assert [notebook for _, notebook in executed] == [None]
-    page = failed(failing, error, "## Claims settled here")
+    page = unfinished(failing, error, "## Claims settled here")
     texts = [cell.source for cell in page.cells if cell.cell_type == "markdown"]
     assert texts[0].startswith("# A chapter\n\n:::::{admonition} This chapter failed")
     assert f"``````text\n{error}\n``````\n:::::" in texts[0], "no fence within the error ends the notice"
@@ -362,4 +362,6 @@ def test_a_failed_chapter_is_told_without_its_old_outputs(root, fast):
     shown = [output for cell in page.cells for output in cell.get("outputs", [])]
     assert ["not computed" in output["data"]["image/svg+xml"] for output in shown] == [True]
     assert page.cells[-2].source == "## Claims settled here"
+    left_out = unfinished(failing, None, "").cells[0].source
+    assert left_out.startswith("# A chapter\n\n:::{admonition} This chapter was not run when this book was built")
     nbformat.validate(page)

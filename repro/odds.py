@@ -100,14 +100,14 @@ def _new_runs(rows, draws, rng):
     n, mean = len(rows), rows.mean(axis=0)
     m = n - 1
     _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    residuals = np.zeros((m, rows.shape[1]))  # in the m dimensions that residuals of n values have
-    residuals[: len(singular)] = (singular[:, np.newaxis] * axes)[:m]
-    # A Wishart matrix with 2m - 1 degrees of freedom in those dimensions: for each single column, and each
+    d = min(m, rows.shape[1])  # the dimensions of what the residuals span
+    residuals = (singular[:, np.newaxis] * axes)[:d]
+    # A Wishart matrix with m - 1 + d degrees of freedom in those dimensions: for each single column, and each
     # difference of columns, the variance then is the sum of squares over a chi-square with m degrees of freedom.
-    wishart = rng.normal(size=(draws, m, 2 * m - 1))
+    wishart = rng.normal(size=(draws, d, m - 1 + d))
     root = np.linalg.solve(np.linalg.cholesky(wishart @ wishart.transpose(0, 2, 1)), residuals)
-    true_mean = mean + (rng.normal(size=(draws, 1, m)) @ root)[:, 0] / np.sqrt(n)
-    runs = true_mean[:, np.newaxis] + rng.normal(size=(draws, n, m)) @ root
+    true_mean = mean + (rng.normal(size=(draws, 1, d)) @ root)[:, 0] / np.sqrt(n)
+    runs = true_mean[:, np.newaxis] + rng.normal(size=(draws, n, d)) @ root
     return runs.mean(axis=1), runs.std(axis=1, ddof=1)
 
 

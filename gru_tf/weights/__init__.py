@@ -1,4 +1,4 @@
-"""Weights from and to PyTorch and ONNX.
+"""Weights from and to PyTorch and ONNX, and from Keras 2.
 
 All functions deal with a stack: a list of layers, the first below. A layer is a `gru_tf.GRU`, a `keras.layers.GRU`, a
 `keras.layers.RNN` around one of their cells, or a `keras.layers.Bidirectional` around one of these. Each library
@@ -18,10 +18,12 @@ update gate        keeps the state; may write (gru_tf)   keeps the state        
 A layer with `update_gate="write"` has its update gate's weights negated on the way, because σ(-a) = 1 - σ(a). What goes
 out and comes back is the same to the last bit.
 
-Sources: the pages of `torch.nn.GRU` (PyTorch 2.13) and of the operator `GRU` (ONNX, opset 14).
+Sources: the pages of `torch.nn.GRU` (PyTorch 2.13) and of the operator `GRU` (ONNX, opset 14); for Keras 2 the source
+of its `CuDNNGRU` and of its loader for HDF5.
 """
 
+from gru_tf.weights.keras2 import from_keras2, keras2_hard_sigmoid
 from gru_tf.weights.onnx import from_onnx, to_onnx
 from gru_tf.weights.torch import from_torch, to_torch
 
-__all__ = ["from_onnx", "from_torch", "to_onnx", "to_torch"]
+__all__ = ["from_keras2", "from_onnx", "from_torch", "keras2_hard_sigmoid", "to_onnx", "to_torch"]

@@ -1,8 +1,9 @@
 """Moving weights: PyTorch's own outputs, ONNX's evaluators, round trips to the last bit, and every refusal."""
 
-import importlib.util
+import importlib
 import json
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_gru import GRU as EvaluatedGRU
 from parity import covering_rows
 
+import gru_tf
 from gru_tf import GRU, GRUCell, weights
 
 # Largest difference of an output, all of which lie between -1 and 1.
@@ -149,6 +151,20 @@ def test_a_prefix_picks_one_module_out_of_a_larger_one():
     assert list(weights.to_torch(layers, prefix="encoder.gru.")) == [*larger][:-1]
 
 
+def cell_dict(case="layers1_forward_bias_float64", prefix=""):
+    """The `state_dict` of a GRUCell with the weights of a GRU of one layer."""
+    return {prefix + name.removesuffix("_l0"): array for name, array in state_dict_of(case).items()}
+
+
+@pytest.mark.parametrize("case", [case for case in GOLDEN if "layers1_forward" in case])
+def test_the_state_dict_of_a_cell_is_taken(case):
+    expected = weights.from_torch(state_dict_of(case))
+    assert_identical(all_weights(weights.from_torch(cell_dict(case))), all_weights(expected))
+    given = new_stack(use_bias="_bias" in case, dtype=case.split("_")[-1], update_gate="write")
+    larger = cell_dict(case, "decoder.") | {"head.weight": np.zeros(2)}
+    assert_identical(weights.to_torch(weights.from_torch(larger, given, prefix="decoder.")), state_dict_of(case))
+
+
 STACKS = st.fixed_dictionaries(
     {
         "depth": st.integers(1, 3),
@@ -216,6 +232,20 @@ def test_pytorch_itself_agrees_both_ways(depth, both, bias):
         weights.from_torch(half)
     with pytest.raises(TypeError, match="state_dict is a GRU: pass the state_dict()"):
         weights.from_torch(theirs)
+
+
+def test_a_cell_of_pytorch_itself_is_taken_once_its_weights_are_whole():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    cell = torch.nn.GRUCell(3, 5)
+    sequences = torch.randn(2, 1, 3)
+    [layer] = weights.from_torch(cell.state_dict())
+    with torch.no_grad():
+        assert_near(run([layer], sequences.numpy())[:, 0], cell(sequences[:, 0]).numpy(), SAME["float32"])
+    torch.nn.utils.parametrizations.weight_norm(cell, "weight_hh")
+    with pytest.raises(ValueError, match=r"part of weight_hh: .*remove_parametrizations"):
+        weights.from_torch(cell.state_dict())
+    torch.nn.utils.parametrize.remove_parametrizations(cell, "weight_hh")
+    weights.from_torch(cell.state_dict())
 
 
 # ONNX
@@ -393,6 +423,9 @@ def test_a_model_is_read_from_its_file(tmp_path):
     onnx.save(weights.to_onnx(layers), tmp_path / "gru.onnx")
     assert_identical(all_weights(weights.from_onnx(tmp_path / "gru.onnx")), all_weights(layers))
     assert_identical(all_weights(weights.from_onnx(str(tmp_path / "gru.onnx"))), all_weights(layers))
+    assert_identical(all_weights(weights.from_onnx((tmp_path / "gru.onnx").read_bytes())), all_weights(layers))
+    with pytest.raises(TypeError, match="model is a dict: pass an onnx.ModelProto, the path of one or its bytes"):
+        weights.from_onnx({})
 
 
 def test_a_model_of_mixed_half_precision_is_moved_in_single_precision():
@@ -417,9 +450,6 @@ def node_model(
     initializers = [*tensors.values()]
     if weights_as == "constant":
         nodes = [onnx.helper.make_node("Constant", [], [name], value=t) for name, t in tensors.items()] + nodes
-    if weights_as == "computed":
-        initializers = initializers[1:]
-        nodes = [onnx.helper.make_node("Neg", ["V"], ["W"]), *nodes]
     element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     graph = onnx.helper.make_graph(
         nodes,
@@ -429,6 +459,151 @@ def node_model(
         [] if weights_as == "constant" else initializers,
     )
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
+
+
+X = "double[steps, batch, 3] X"
+GRU_NODE = "Y = GRU <hidden_size = 4> (X, W, R, B)"
+
+
+def held_arrays():
+    """The weights of a GRU of 4 units, for ONNX."""
+    chance = np.random.default_rng(3)
+    return {name: chance.normal(size=shape) for name, shape in {"W": (1, 12, 3), "R": (1, 12, 4), "B": (1, 24)}.items()}
+
+
+def written_model(*nodes, inputs=X, without=(), **more):
+    """A model of nodes in ONNX's textual form, which holds a GRU's arrays and others."""
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g ({inputs}) => (double[a, b, c, d] Y) {{\n'
+    model = onnx.parser.parse_model(text + "\n".join(nodes) + "}")
+    made = {name for node in model.graph.node for name in node.output}
+    fed = {value.name for value in model.graph.input} - more.keys()
+    held = {name: array for name, array in (held_arrays() | more).items() if name not in made | fed | {*without}}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in held.items())
+    return model
+
+
+def check_node(model, **inputs):
+    """Its layer puts out what the model does."""
+    [layer] = weights.from_onnx(model)
+    sequences = random_sequences()
+    expected = evaluate(model, {"X": sequences.swapaxes(0, 1)} | inputs, "Y")[:, 0].swapaxes(0, 1)
+    initial_states = [[inputs["h"][0]]] if "h" in inputs else None
+    assert_near(run([layer], sequences, initial_states), expected, SAME["float64"])
+
+
+# Nodes that make a weight V of an array V_held, and the array.
+CHAINS = {
+    "transposed": (["{0}_same = Identity ({0}_held)", "{0} = Transpose <perm = [0, 2, 1]> ({0}_same)"], "transposed"),
+    "joined": (
+        [
+            "{0}_sizes = Constant <value_ints = [5, 7]> ()",
+            "{0}_a, {0}_b = Split <axis = 1> ({0}_held, {0}_sizes)",
+            "{0} = Concat <axis = 1> ({0}_a, {0}_b)",
+        ],
+        "as it is",
+    ),
+    "sized by another": (["{0}_size = Shape ({0}_held)", "{0} = Reshape ({0}_held, {0}_size)"], "as it is"),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("name", ["W", "R"])
+def test_weights_that_nodes_make_of_constants_are_taken(name, chain):
+    nodes, kind = CHAINS[chain]
+    array = held_arrays()[name]
+    held = array.swapaxes(1, 2).copy() if kind == "transposed" else array
+    model = written_model(*(node.format(name) for node in nodes), GRU_NODE, **{f"{name}_held": held})
+    check_node(model)
+    assert_identical(all_weights(weights.from_onnx(model)), all_weights(weights.from_onnx(written_model(GRU_NODE))))
+
+
+def test_a_node_in_a_function_of_the_model_is_taken():
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g ({X}, double[1, 12, 3] W, double[1, 12, 4] R, double[1, 24] B) => (double[a, b, c, d] Y) {{
+            Y = own.unit (X, W, R, B)
+        }}
+        <domain: "own", opset_import: ["" : 17]> unit (X, W, R, B) => (Y) {{ {GRU_NODE} }}"""
+    )
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in held_arrays().items())
+    check_node(model)
+
+
+STARTING = "Y = GRU <hidden_size = 4> (X, W, R, B, , h)"
+BATCH_SIZE = [
+    "X_size = Shape (X)",
+    "one = Constant <value_ints = [1]> ()",
+    "place = Constant <value_ints = [1]> ()",
+    "batch = Gather (X_size, place)",
+    "units = Constant <value_ints = [4]> ()",
+    "size = Concat <axis = 0> (one, batch, units)",
+]
+PART_OF_SIZE = ["batch = Shape <start = 1, end = 2> (X)", "number = Squeeze (batch)", "batch_ = Unsqueeze (number, o)"]
+SIZED_BY_PART = [*PART_OF_SIZE, "u = Constant <value_ints = [4]> ()", "size = Concat <axis = 0> (n, batch_, u)"]
+STARTS = {
+    "held": [],
+    "expanded to the batch": [*BATCH_SIZE, "h = Expand (h0, size)"],
+    "sized by a part": [*SIZED_BY_PART, "h = Expand (h0, size)"],
+    "computed": ["h1 = Tanh (h0)", "h = Neg (h1)"],
+}
+
+
+def model_with_start(how, start):
+    name = "h" if how == "held" else "h0"
+    return written_model(*STARTS[how], STARTING, **{name: start}, o=np.array([0]), n=np.array([1]))
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_a_constant_initial_state_is_zeros_or_refused(how):
+    start = np.zeros((1, 1 if "size" in "".join(STARTS[how]) else 3, 4))
+    check_node(model_with_start(how, start))
+    start[0, 0, 2] = 1e-3
+    with pytest.raises(ValueError, match="initial_h of GRU node 'Y' is 'h', which is always the same and not zeros"):
+        weights.from_onnx(model_with_start(how, start))
+
+
+def test_an_initial_state_made_of_sizes_alone_is_zeros_or_refused():
+    check_node(written_model(*BATCH_SIZE, "h = ConstantOfShape <value = double[1] {0}> (size)", STARTING))
+    for node in ("h = ConstantOfShape <value = double[1] {2}> (size)", "h = RandomNormalLike <dtype = 11> (z)"):
+        with pytest.raises(ValueError, match="initial_h of GRU node 'Y' is 'h', which is always the same and not"):
+            weights.from_onnx(written_model(*BATCH_SIZE, node, STARTING, z=np.zeros((1, 3, 4))))
+
+
+def test_inputs_and_outputs_that_nodes_leave_out_are_not_one_value():
+    nodes = [", P = TopK (X, n)", "h = Clip (h0, , top)", STARTING]
+    held = {"n": np.array([1]), "top": np.array(9.0)}
+    weights.from_onnx(written_model(*nodes, h0=np.zeros((1, 3, 4)), **held))
+    with pytest.raises(ValueError, match="always the same and not zeros"):
+        weights.from_onnx(written_model(*nodes, h0=np.ones((1, 3, 4)), **held))
+
+
+def test_an_initial_state_that_is_fed_is_the_layers_initial_state():
+    state = np.random.default_rng(4).normal(size=(1, 3, 4))
+    inputs = f"{X}, double[1, batch, 4] h"
+    check_node(written_model(STARTING, inputs=inputs), h=state)
+    with pytest.raises(ValueError, match="not zeros"):  # a value that is fed unless the caller feeds another
+        weights.from_onnx(written_model(STARTING, inputs=inputs, h=state))
+
+
+def model_with_lengths(inputs=X, options="", **more):
+    return written_model(f"Y = GRU <hidden_size = 4{options}> (X, W, R, B, lengths)", inputs=inputs, **more)
+
+
+def test_constant_lengths_are_those_of_all_steps_or_refused():
+    five = np.full(3, 5, "int32")
+    check_node(model_with_lengths("double[5, 3, 3] X", lengths=five))
+    weights.from_onnx(model_with_lengths("double[3, 5, 3] X", ", layout = 1", lengths=five))
+    weights.from_onnx(model_with_lengths(f"{X}, int32[batch] lengths"))
+    for inputs, lengths in {X: five, "double[5, 3, 3] X": np.array([5, 4, 5], "int32")}.items():
+        with pytest.raises(ValueError, match=r"sequence_lens of GRU node 'Y' is always \[5, .*pass the mask to each"):
+            weights.from_onnx(model_with_lengths(inputs, lengths=lengths))
+
+
+def test_the_layout_of_a_node_changes_no_weight():
+    model = written_model("Y = GRU <hidden_size = 4, layout = 1> (X, W, R, B)", inputs="double[batch, steps, 3] X")
+    sequences = random_sequences()
+    expected = evaluate(model, {"X": sequences}, "Y")[:, :, 0]
+    assert_near(run(weights.from_onnx(model), sequences), expected, SAME["float64"])
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -471,7 +646,27 @@ BAD_STATE_DICTS = {
     "missing first": (changed(without=["weight_hh_l0"]), "the state_dict has no weight_hh_l0, which every GRU has"),
     "no prefix": ({"rnn." + k: v for k, v in changed().items()}, "has no weight_ih_l0.*pass prefix='rnn.'"),
     "no GRU": ({"dense.weight": np.zeros((2, 2))}, "has no weight_ih_l0.*pass the state_dict()"),
-    "extra": (changed(weight_hr_l0=np.zeros((2, 4))), "the state_dict has the unexpected weight_hr_l0: expected"),
+    "cell without": ({"weight_ih": np.zeros((12, 3))}, "the state_dict has no weight_hh, which every GRU has"),
+    "cell, no prefix": (cell_dict(prefix="rnn."), "has no weight_ih_l0.*pass prefix='rnn.'"),
+    "cell, bias": (
+        cell_dict() | {"bias_hh": np.zeros(3)},
+        r"bias_hh of the state_dict has shape \(3,\): expected \(12,",
+    ),
+    "cell, LSTM": (cell_dict() | {"weight_ih": np.zeros((16, 3))}, r"weight_ih .* \(16, 3\): expected \(12, 3\).*LSTM"),
+    "weight norm": (
+        {"a." + name + part: array for name, array in state_dict_of(ONE).items() for part in ("_g", "_v")},
+        "holds a.weight_ih_l0_g, a part of weight_ih_l0: .*torch.nn.utils.remove_weight_norm, for .* 'weight_ih_l0'",
+    ),
+    "parametrized": (
+        changed(**{"parametrizations.weight_hh_l1_reverse.original0": np.zeros(1)}),
+        "a part of weight_hh_l1_reverse: .*torch.nn.utils.parametrize.remove_parametrizations",
+    ),
+    "pruned": (changed(weight_hh_l0_orig=np.zeros(1), weight_hh_l0_mask=np.zeros(1)), "torch.nn.utils.prune.remove"),
+    "projected": (
+        changed(ONE, weight_hh_l0=np.zeros((16, 2)), weight_hr_l0=np.zeros((2, 4))),
+        "holds weight_hr_l0, the projection of an LSTM: pass the tensors of a GRU",
+    ),
+    "extra": (changed(weight_hz_l0=np.zeros((2, 4))), "the state_dict has the unexpected weight_hz_l0: expected"),
     "one direction": (changed(without=["weight_ih_l1_reverse"]), "lacks weight_ih_l1_reverse"),
     "gap": ({k.replace("_l1", "_l2"): v for k, v in changed().items()}, "lacks bias_hh_l1.*unexpected bias_hh_l2"),
     "LSTM": (
@@ -655,14 +850,36 @@ def no_gru():
 
 BAD_MODELS = {
     "no node": (no_gru, "model has no GRU node in its main graph"),
-    "computed": (lambda: node_model("computed"), "W of GRU node 'Y' is 'W'.*expected a constant. Fold"),
+    "fed": (
+        lambda: written_model("W = Neg (V)", GRU_NODE, inputs=f"{X}, double[1, 12, 3] V"),
+        "W of GRU node 'Y' is 'W', which depends on what the model is fed: expected a constant",
+    ),
+    "from nowhere": (
+        lambda: written_model("W = Neg (V)", GRU_NODE),
+        "W of GRU node 'Y' is 'W', which cannot be computed",
+    ),
+    "alpha": (lambda: node_model(activation_alpha=[0.1]), r"GRU node 'Y' has activation_alpha=\[0.1.*\], which no"),
+    "hidden_size": (
+        lambda: written_model(GRU_NODE.replace("= 4", "= 5")),
+        "GRU node 'Y' has hidden_size=5, but its R is for 4: mend one",
+    ),
+    "branch": (
+        lambda: written_model(
+            f"P = If (yes) <then_branch = t () => (double[a, b, c, d] Y) {{{GRU_NODE}}}, "
+            "else_branch = e () => (double[a, b, c, d] Z) {Z = Identity (V)}>",
+            GRU_NODE,
+            inputs=f"{X}, bool yes, double[a, b, c, d] V",
+        ),
+        "GRU node 'Y' is inside a branch or a loop: export it outside of any",
+    ),
     "clip": (lambda: node_model(clip=1.0), "GRU node 'Y' has clip=1.0"),
     "activations": (
         lambda: node_model(activations=["HardSigmoid", "Tanh"]),
         r"GRU node 'Y' has activations=\['hardsigmoid', 'tanh'\]: only sigmoid and tanh",
     ),
     "W": (lambda: other_tensor("W", (1, 16, 3)), r"W of GRU node 'Y' has shape \(1, 16, 3\): expected \(1, 12, 3\)"),
-    "R": (lambda: other_tensor("R", (1, 12, 5)), r"W of GRU node 'Y' has shape \(1, 12, 3\): expected \(1, 15, 3\)"),
+    "R": (lambda: other_tensor("R", (1, 12, 5)), "GRU node 'Y' has hidden_size=4, but its R is for 5: mend one"),
+    "R alone": (lambda: written_model("Y = GRU (X, W, R, B)", R=np.zeros((1, 12, 5))), r"W .* expected \(1, 15, 3\)"),
     "flat R": (lambda: other_tensor("R", (12, 4)), r"R has shape \(12, 4\): expected 3 dimensions"),
     "B": (lambda: other_tensor("B", (1, 12)), r"B of GRU node 'Y' has shape \(1, 12\): expected \(1, 24\)"),
     "dtype": (lambda: other_tensor("B", (1, 24), "float32"), "B of GRU node 'Y' is float32: expected float64"),
@@ -699,9 +916,10 @@ def test_layers_that_do_not_fit_a_node_are_refused(case):
 def test_the_packages_are_needed_only_by_what_uses_them(monkeypatch):
     for package in ("onnx", "safetensors", "torch"):
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    spec = importlib.util.spec_from_file_location("fresh_weights", weights.__file__)
-    fresh = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fresh)
+    for name in ("", ".onnx", ".onnx_reader", ".stack", ".torch"):
+        monkeypatch.delitem(sys.modules, f"gru_tf.weights{name}")
+    monkeypatch.setattr(gru_tf, "weights", weights)  # which the import replaces
+    fresh = importlib.import_module("gru_tf.weights")
     layers = fresh.from_torch(state_dict_of(ONE))
     assert_identical(fresh.to_torch(layers), state_dict_of(ONE))
     with pytest.raises(ImportError, match="needs the package onnx, .*: pip install onnx"):
@@ -734,14 +952,21 @@ def transposed_recurrent_blocks(right):
     return wrong
 
 
+def other_direction(right):
+    def wrong(cell, suffix):
+        return right(cell, suffix.removesuffix("_reverse") if "reverse" in suffix else suffix + "_reverse")
+
+    return wrong
+
+
 TORCH_MUTANTS = {
-    "r and z not swapped": ("_swap_gates", lambda right: unchanged_gates, {}),
-    "biases swapped": ("_from_torch_arrays", swapped_biases, {}),
-    "recurrent blocks transposed": ("_from_torch_arrays", transposed_recurrent_blocks, {}),
-    "directions swapped": ("_torch_suffixes", lambda right: lambda k: right(k)[::-1], {}),
+    "r and z not swapped": ("torch._swap_gates", lambda right: unchanged_gates, {}),
+    "biases swapped": ("torch._from_arrays", swapped_biases, {}),
+    "recurrent blocks transposed": ("torch._from_arrays", transposed_recurrent_blocks, {}),
+    "directions swapped": ("stack.Direction", other_direction, {}),
     "update gate not negated": (
-        "_with_polarity",
-        lambda right: lambda cell, weights: weights,
+        "stack.Direction._with_polarity",
+        lambda right: lambda direction, weights: weights,
         {"update_gate": "write"},
     ),
 }
@@ -751,7 +976,7 @@ TORCH_MUTANTS = {
 def test_wrong_weights_from_pytorch_are_caught(mutant, monkeypatch):
     name, mutate, options = TORCH_MUTANTS[mutant]
     check_golden(LARGEST, stack_for(LARGEST, **options))
-    monkeypatch.setattr(weights, name, mutate(getattr(weights, name)))
+    monkeypatch.setattr(f"gru_tf.weights.{name}", mutate(attrgetter(name)(weights)))
     with pytest.raises(AssertionError, match="exceeds"):
         check_golden(LARGEST, stack_for(LARGEST, **options))
 
@@ -763,7 +988,7 @@ def in_nodes(old, new):
 
 def in_arrays(name, change):
     """Write another array."""
-    return lambda right: lambda cells: {**right(cells), name: change(right(cells)[name])}
+    return lambda right: lambda level: {**right(level), name: change(right(level)[name])}
 
 
 def first_two_gates_swapped(array):
@@ -773,17 +998,17 @@ def first_two_gates_swapped(array):
 
 BIDIRECTIONAL = {"depth": 2, "direction": "bidirectional"}
 ONNX_MUTANTS = {
-    "gates of W swapped": ("_onnx_arrays", in_arrays("W", first_two_gates_swapped), BIDIRECTIONAL),
-    "gates of R swapped": ("_onnx_arrays", in_arrays("R", first_two_gates_swapped), BIDIRECTIONAL),
-    "biases swapped": ("_onnx_arrays", in_arrays("B", lambda B: np.roll(B, 12, axis=1)), BIDIRECTIONAL),
-    "directions swapped": ("_onnx_arrays", in_arrays("W", lambda W: W[::-1]), BIDIRECTIONAL),
-    "reset before for after": ("_onnx_nodes", in_nodes("reset = 1", "reset = 0"), {}),
-    "reset after for before": ("_onnx_nodes", in_nodes("reset = 0", "reset = 1"), {"reset_after": False}),
-    "direction ignored": ("_onnx_nodes", in_nodes('"reverse"', '"forward"'), {"direction": "reverse"}),
-    "order of the input": ("_onnx_nodes", in_nodes("(as_computed_l0)", "(steps_l0)"), {"direction": "reverse"}),
+    "gates of W swapped": ("onnx._arrays", in_arrays("W", first_two_gates_swapped), BIDIRECTIONAL),
+    "gates of R swapped": ("onnx._arrays", in_arrays("R", first_two_gates_swapped), BIDIRECTIONAL),
+    "biases swapped": ("onnx._arrays", in_arrays("B", lambda B: np.roll(B, 12, axis=1)), BIDIRECTIONAL),
+    "directions swapped": ("onnx._arrays", in_arrays("W", lambda W: W[::-1]), BIDIRECTIONAL),
+    "reset before for after": ("onnx._nodes", in_nodes("reset = 1", "reset = 0"), {}),
+    "reset after for before": ("onnx._nodes", in_nodes("reset = 0", "reset = 1"), {"reset_after": False}),
+    "direction ignored": ("onnx._nodes", in_nodes('"reverse"', '"forward"'), {"direction": "reverse"}),
+    "order of the input": ("onnx._nodes", in_nodes("(as_computed_l0)", "(steps_l0)"), {"direction": "reverse"}),
     "update gate not negated": (
-        "_with_polarity",
-        lambda right: lambda cell, weights: weights,
+        "stack.Direction._with_polarity",
+        lambda right: lambda direction, weights: weights,
         {"update_gate": "write"},
     ),
 }
@@ -793,7 +1018,7 @@ ONNX_MUTANTS = {
 def test_a_wrong_model_is_caught(mutant, monkeypatch):
     name, mutate, options = ONNX_MUTANTS[mutant]
     check_onnx(options)
-    monkeypatch.setattr(weights, name, mutate(getattr(weights, name)))
+    monkeypatch.setattr(f"gru_tf.weights.{name}", mutate(attrgetter(name)(weights)))
     with pytest.raises(AssertionError, match="exceeds"):
         check_onnx(options)
 

@@ -1,6 +1,7 @@
 """What would flip a verdict flips it: chapters edited on purpose, run at the smoke profile and judged again."""
 
 import ast
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -40,12 +41,11 @@ def sabotaged(control):
 
 
 def book_with(root, control):
-    """The book at `root`, all of it but one edited chapter by links."""
-    (root / "book").mkdir()
-    for folder in (".", "book"):
-        for path in (mini_book.ROOT / folder).iterdir():
-            if path.name not in ("book", "_build", f"{control['chapter']}.md"):
-                (root / folder / path.name).symlink_to(path)
+    """The book at `root`, with one chapter edited."""
+    for path in mini_book.ROOT.iterdir():
+        if path.name not in ("book", "_build"):
+            (root / path.name).symlink_to(path)
+    shutil.copytree(mini_book.ROOT / "book", root / "book")
     (root / "book" / f"{control['chapter']}.md").write_text(sabotaged(control))
     return root
 

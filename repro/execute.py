@@ -96,13 +96,13 @@ def execute(chapter, terminal):
     unfinished = target.with_suffix(f".{os.getpid()}.unfinished")
     start = time.monotonic()
     sources_before = content_key(chapter, [])
-    with tempfile.TemporaryDirectory() as sockets:
+    with tempfile.TemporaryDirectory() as sockets, tempfile.TemporaryDirectory() as scratch:
         notebook = papermill.execute_notebook(
             chapter.notebook if chapter.has_parameters else framed(chapter),
             None,
             parameters=chapter.parameters,
             progress_bar={"desc": chapter.name, "leave": False, "disable": None, "file": terminal},
-            cwd=chapter.root,
+            cwd=chapter.root if chapter.has_parameters else scratch,  # recipes leave files behind
             # Of the TCP ports picked for a kernel, another kernel that starts just then may take one.
             config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
         )

@@ -111,6 +111,7 @@ mystnb:
 ---
 import matplotlib.pyplot as plt
 
+open("mine.txt", "w").close()
 plt.plot([1, 2])
 plt.show()
 ```

@@ -334,9 +334,14 @@ class TestALesson:
         assert "repro." not in lesson
         assert "repro" not in next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()
 
+    def test_the_files_that_it_writes_are_not_left_in_the_book(self, with_a_failure):
+        assert not list(with_a_failure.parents[4].glob("mine.txt"))
+
     def test_its_script_is_its_code_without_solutions(self, with_a_failure):
         script = next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()
-        assert script == "import matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nplt.show()\n"
+        assert (
+            script == 'import matplotlib.pyplot as plt\n\nopen("mine.txt", "w").close()\nplt.plot([1, 2])\nplt.show()\n'
+        )
 
     def test_its_box_tells_what_the_ledger_says_in_this_build(self, lesson):
         box = lesson[lesson.index("It was measured elsewhere.") : lesson.index("The last word.")]

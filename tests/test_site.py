@@ -335,7 +335,7 @@ class TestALesson:
         assert "repro" not in next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()
 
     def test_the_files_that_it_writes_are_not_left_in_the_book(self, with_a_failure):
-        assert not list(with_a_failure.parents[4].glob("mine.txt"))
+        assert not list(with_a_failure.parents[3].glob("mine.txt"))
 
     def test_its_script_is_its_code_without_solutions(self, with_a_failure):
         script = next(with_a_failure.parent.glob("_downloads/*/lesson.py")).read_text()

@@ -147,8 +147,10 @@ def gates(unit, projection, states, update_gate):
 def with_static_shapes(results, sequences, state):
     """The results of a run with all that is known of their shapes, which a traced function may have forgotten."""
     last, recorded = results
-    whole = *sequences.shape[:2], state.shape[-1]
-    return tf.ensure_shape(last, state.shape), {name: tf.ensure_shape(v, whole) for name, v in recorded.items()}
+    last.set_shape(state.shape)  # no operation, which forward mode could not differentiate in a graph
+    for values in recorded.values():
+        values.set_shape((*sequences.shape[:2], state.shape[-1]))
+    return results
 
 
 def fold_weights(weights, reset_after, update_gate):

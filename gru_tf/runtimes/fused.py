@@ -147,7 +147,7 @@ def gates(unit, projection, states, update_gate):
 def with_static_shapes(results, sequences, state):
     """The results of a run with all that is known of their shapes, which a traced function may have forgotten."""
     last, recorded = results
-    last.set_shape(state.shape)  # no operation, which forward mode could not differentiate in a graph
+    last.set_shape(state.shape)
     for values in recorded.values():
         values.set_shape((*sequences.shape[:2], state.shape[-1]))
     return results

@@ -1,16 +1,11 @@
 """`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
 
-import traceback
-
 import keras
-import tensorflow as tf
 from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
-from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
+from gru_tf.runtimes import RUNTIMES, Call, choose, cudnn, wanted
 from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
-
-_OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
 
 
 @keras.saving.register_keras_serializable(package="gru_tf")
@@ -28,15 +23,16 @@ class GRU(keras.layers.RNN):
             (Chung et al. 2014).
         return_gates: whether to return the sequences of the gates too.
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
-        runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
-            shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option,
-            "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it
-            and `jit_compile=True` does not rule it out. Else it takes a fused one where the options allow it: "xla"
-            under `jit_compile=True` and in a graph with static B and T, else "graph". A program compiled by XLA is one
-            for each (B, T): under `jit_compile=True` pad batches to a few lengths. A graph that is built to be exported
-            (`model.export()`, `get_concrete_function`) holds "graph" in place of "xla" and "cudnn", and so runs on any
-            device; TFLite converts it where the batch size is fixed, `input_signature=[tf.TensorSpec((1, None, I))]`,
-            as of Keras's own GRU.
+        runtime: what carries the state through the steps; the values are the same. In order of preference: "cudnn" is
+            cuDNN on a GPU, with any mask, "xla" a fused loop that XLA compiles for each shape, "graph" a fused loop for
+            any shapes, "portable" a loop that serves every option. "auto" takes the first that nothing stands in the
+            way of, and so does a name, from there on. In the way of "cudnn" and "xla" stands a graph that may be
+            exported: a `tf.function` that is neither called with `training=True` nor run by
+            `tf.distribute.Strategy.run`, as `fit`, `evaluate` and `predict` run theirs. So what is saved, served or
+            converted runs on any device. In the way of "xla" stand debug modes and forward-mode derivatives too, and
+            for "auto" eager calls, an unknown B or T, and more shapes than a few. Under `jit_compile=True` "auto" is
+            "xla": pad batches to a few lengths there. TFLite converts a graph where the batch size is fixed,
+            `input_signature=[tf.TensorSpec((1, None, I))]`, as of Keras's own GRU.
         use_cudnn: "auto" leaves the choice to `runtime`, False rules "cudnn" out, True insists on it. cuDNN serves
             `activation="tanh"`, `recurrent_activation="sigmoid"` and `reset_after=True`, without `unroll`,
             `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. Where
@@ -66,7 +62,7 @@ class GRU(keras.layers.RNN):
         that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).
 
     Attributes:
-        runtime: the name of the runtime that served the last call or trace, None before the first.
+        served_by: the name of the runtime that served the last call or trace, None before the first.
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
@@ -144,17 +140,13 @@ class GRU(keras.layers.RNN):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        if use_cudnn not in (True, False, "auto"):
-            raise ValueError(f"use_cudnn={use_cudnn!r} is unknown: pass True, False or 'auto'.")
-        if runtime not in ("auto", *RUNTIMES):
-            raise ValueError(f"runtime={runtime!r} is unknown: pass 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
         self.use_cudnn = use_cudnn
         self.return_gates = return_gates
-        self.runtime = None
-        self._wanted_runtime = runtime
-        self._require_runtime_options()
+        self.runtime = runtime
+        self.served_by = None
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        if self._may_use_cudnn() and cudnn.available():
+        asked = wanted(cell, unroll, runtime, use_cudnn)
+        if asked in ("auto", "cudnn") and use_cudnn and not cudnn.missing(cell, unroll) and cudnn.available():
             self.supports_jit = False  # or `compile(jit_compile="auto")` would choose XLA on a GPU
 
     def build(self, sequences_shape, initial_state_shape=None):
@@ -188,12 +180,13 @@ class GRU(keras.layers.RNN):
     def _run(self, sequences, state, mask, training):
         """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
         record = [*(["state"] if self.return_sequences else []), *(GATES if self.return_gates else [])]
-        self.runtime = self._choose_runtime(sequences)
+        asked = wanted(self.cell, self.unroll, self.runtime, self.use_cudnn)
+        self.served_by = choose(self.cell, Call(asked, self.unroll, sequences, state, training), self.use_cudnn)
         try:
             if training:
                 self.cell.get_dropout_mask(sequences[:, 0])
                 self.cell.get_recurrent_dropout_mask(state)
-            return RUNTIMES[self.runtime].run(
+            return RUNTIMES[self.served_by].run(
                 self.cell,
                 sequences,
                 state,
@@ -205,28 +198,6 @@ class GRU(keras.layers.RNN):
         finally:
             self.cell.reset_dropout_mask()
             self.cell.reset_recurrent_dropout_mask()
-
-    def _choose_runtime(self, sequences):
-        self._require_runtime_options()
-        compiled, exported, wanted = xla.compiles_this_trace(), _in_export(), self._wanted_runtime
-        if self._may_use_cudnn() and not exported:
-            if cudnn.available() and not compiled:
-                return "cudnn"
-            if self.use_cudnn is True or wanted == "cudnn":
-                asked = f"use_cudnn={self.use_cudnn!r} and runtime={wanted!r} ask for cuDNN"
-                reason = "jit_compile=True rules it out" if compiled else "there is no GPU that has it"
-                raise ValueError(f"{asked}, but {reason}: pass 'auto' for both.")
-        if wanted == "portable" or fused.obstacle(self.cell, self.unroll):
-            return "portable"
-        if wanted == "graph" or exported:
-            return "graph"
-        in_static_graph = tf.inside_function() and None not in sequences.shape
-        return "xla" if wanted == "xla" or compiled or in_static_graph else "graph"
-
-    def _may_use_cudnn(self):
-        """Whether the options allow cuDNN."""
-        wanted = self.use_cudnn is not False and self._wanted_runtime in ("auto", "cudnn")
-        return wanted and cudnn.obstacle(self.cell, self.unroll) is None
 
     def _results(self, output, state, gates):
         """What a call returns of these three: one of them alone, or a tuple."""
@@ -268,7 +239,7 @@ class GRU(keras.layers.RNN):
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
             "use_cudnn": self.use_cudnn,
             "return_gates": self.return_gates,
-            "runtime": self._wanted_runtime,
+            "runtime": self.runtime,
         }
         return {**self.cell.get_config(), **base, **own}
 
@@ -276,21 +247,3 @@ class GRU(keras.layers.RNN):
     def from_config(cls, config):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
-
-    def _require_runtime_options(self):
-        runtime, insists = self._wanted_runtime, self.use_cudnn is True
-        obstacle = _OBSTACLES[runtime](self.cell, self.unroll) if runtime in _OBSTACLES else None
-        if obstacle:
-            raise ValueError(f"runtime={runtime!r} has no {obstacle}: pass runtime='auto'.")
-        if "auto" not in (runtime, self.use_cudnn) and insists != (runtime == "cudnn"):
-            raise ValueError(f"use_cudnn={self.use_cudnn} contradicts runtime={runtime!r}: pass 'auto' for one.")
-        if insists:
-            obstacle = cudnn.obstacle(self.cell, self.unroll) or (None if self.cell.use_bias else "use_bias=False")
-            if obstacle:
-                raise ValueError(f"use_cudnn=True, but cuDNN has no {obstacle}: pass use_cudnn='auto'.")
-
-
-def _in_export():
-    """Whether the graph that is being built was asked for as a graph, to save or convert it, and not called."""
-    callers = (frame.f_code.co_name for frame, _ in traceback.walk_stack(None))
-    return tf.inside_function() and any("get_concrete_function" in caller for caller in callers)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import activations, constraints, initializers, ops, regularizers
 
 from gru_tf import recurrence
-from gru_tf.runtimes.fused import precise
+from gru_tf.scans import precise
 from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
 
 _PLAIN_OPTIONS = (

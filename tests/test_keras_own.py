@@ -9,6 +9,7 @@ import keras.src.layers
 import pytest
 from keras.src.layers.rnn import bidirectional_test, gru_test, stacked_rnn_cells_test
 
+import gru_tf.layer
 from gru_tf import GRU, GRUCell
 from gru_tf.runtimes import EVERYWHERE, fused
 
@@ -22,9 +23,9 @@ def our_classes_in_place_of_those_of_keras(monkeypatch):
 def prefer(runtime, monkeypatch):
     """Let this runtime serve all that it can."""
     monkeypatch.setattr(
-        GRU,
-        "_choose_runtime",
-        lambda self, _: "portable" if fused.obstacle(self.cell, self.unroll) else runtime,
+        gru_tf.layer,
+        "choose",
+        lambda cell, call, _: "portable" if fused.missing(cell, call.unroll) else runtime,
     )
 
 

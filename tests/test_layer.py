@@ -69,7 +69,7 @@ def test_results_and_gradients_equal_those_of_keras(row):
     ours, theirs = load(GRU(p.units, runtime=runtime, **options), p), load(keras.layers.GRU(p.units, **options), p)
     assert [(w.name, w.shape) for w in ours.weights] == [(w.name, w.shape) for w in theirs.weights]
     assert_same(measure(ours, p, mode), measure(theirs, p, "graph"), SAME[row["dtype"]])
-    assert ours.runtime == runtime
+    assert ours.served_by == runtime
 
 
 def test_the_case_in_which_keras_zeroes_the_wrong_steps():
@@ -536,7 +536,7 @@ def test_a_length_that_only_the_run_knows(runtime):
         ({"recurrent_dropout": -0.5}, "recurrent_dropout=-0.5"),
         ({"update_gate": "forget"}, "update_gate='forget'"),
         ({"use_cudnn": "maybe"}, "use_cudnn='maybe'"),
-        ({"runtime": "fast"}, "runtime='fast' is unknown: pass 'auto' or one of 'graph', 'xla', 'portable'"),
+        ({"runtime": "fast"}, "runtime='fast' is unknown: pass 'auto' or one of 'cudnn', 'xla', 'graph', 'portable'"),
         ({"runtime": "graph", "activation": "relu"}, "runtime='graph' has no activation='relu'"),
         ({"runtime": "xla", "recurrent_activation": "linear"}, "runtime='xla' has no recurrent_activation='linear'"),
         ({"runtime": "xla", "unroll": True}, "runtime='xla' has no unroll=True: pass runtime='auto'"),

@@ -30,13 +30,14 @@ class GRU(keras.layers.RNN):
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
         runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
             shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option,
-            "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it
-            and `jit_compile=True` does not rule it out. Else it takes a fused one where the options allow it: "xla"
-            under `jit_compile=True` and in a graph with static B and T, else "graph". A program compiled by XLA is one
-            for each (B, T): under `jit_compile=True` pad batches to a few lengths. A graph that is built to be exported
-            (`model.export()`, `get_concrete_function`) holds "graph" in place of "xla" and "cudnn", and so runs on any
-            device; TFLite converts it where the batch size is fixed, `input_signature=[tf.TensorSpec((1, None, I))]`,
-            as of Keras's own GRU.
+            "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it,
+            `jit_compile=True` does not rule it out and cuDNN agrees with the fused loop in a small case, computed at
+            the first call; if it does not, a warning names the difference. Else "auto" takes a fused one where the
+            options allow it: "xla" under `jit_compile=True` and in a graph with static B and T, else "graph". A program
+            compiled by XLA is one for each (B, T): under `jit_compile=True` pad batches to a few lengths. A graph that
+            is built to be exported (`model.export()`, `get_concrete_function`) holds "graph" in place of "xla" and
+            "cudnn", and so runs on any device; TFLite converts it where the batch size is fixed,
+            `input_signature=[tf.TensorSpec((1, None, I))]`, as of Keras's own GRU.
         use_cudnn: "auto" leaves the choice to `runtime`, False rules "cudnn" out, True insists on it. cuDNN serves
             `activation="tanh"`, `recurrent_activation="sigmoid"` and `reset_after=True`, without `unroll`,
             `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. Where
@@ -70,9 +71,9 @@ class GRU(keras.layers.RNN):
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
-            not have, cuDNN insisted on where there is no GPU or under `jit_compile=True`, T = 0, and a mask or an
-            initial state of a wrong shape. A T = 0 that shows only when a graph runs raises
-            `tf.errors.InvalidArgumentError`.
+            not have, cuDNN insisted on where there is no GPU, under `jit_compile=True` or where it fails the small
+            case, T = 0, and a mask or an initial state of a wrong shape. A T = 0 that shows only when a graph runs
+            raises `tf.errors.InvalidArgumentError`.
     """
 
     def __init__(
@@ -210,11 +211,11 @@ class GRU(keras.layers.RNN):
         self._require_runtime_options()
         compiled, exported, wanted = xla.compiles_this_trace(), _in_export(), self._wanted_runtime
         if self._may_use_cudnn() and not exported:
-            if cudnn.available() and not compiled:
+            reason = "jit_compile=True rules it out" if compiled else cudnn.absence(self.compute_dtype)
+            if reason is None:
                 return "cudnn"
             if self.use_cudnn is True or wanted == "cudnn":
                 asked = f"use_cudnn={self.use_cudnn!r} and runtime={wanted!r} ask for cuDNN"
-                reason = "jit_compile=True rules it out" if compiled else "there is no GPU that has it"
                 raise ValueError(f"{asked}, but {reason}: pass 'auto' for both.")
         if wanted == "portable" or fused.obstacle(self.cell, self.unroll):
             return "portable"

@@ -8,11 +8,13 @@ Sources: NVIDIA's cuDNN documentation for the equations and the layout of the we
 cudnnGetRNNWeightParams); the operations are TensorFlow's CudnnRNNV2 and CudnnRNNV3.
 """
 
-from functools import partial
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import tensorflow as tf
 
-from gru_tf.runtimes import fused, graph
+from gru_tf.runtimes import fused, graph, probe
 from gru_tf.runtimes.equations import ResetAfter
 
 _UNIT = partial(ResetAfter, joined=True)
@@ -21,6 +23,29 @@ _UNIT = partial(ResetAfter, joined=True)
 def available():
     """Whether there is a GPU that has cuDNN."""
     return tf.sysconfig.get_build_info()["is_cuda_build"] and bool(tf.config.list_logical_devices("GPU"))
+
+
+def absence(dtype):
+    """What keeps cuDNN from serving this dtype on this machine, as text, or None."""
+    return disagreement(dtype) if available() else "there is no GPU that has it"
+
+
+@cache
+def disagreement(dtype):
+    """Where cuDNN differs from the fused runtime in a small case of this dtype, as text, or None.
+
+    The case is computed once in a process; a difference gives a warning.
+    """
+    with ThreadPoolExecutor(1) as thread:  # outside any graph, tape and device scope
+        try:
+            difference = thread.submit(probe.difference, run, graph.run, dtype).result()
+        except tf.errors.OpError as error:
+            difference = error.message
+    if difference is None:
+        return None
+    text = f"it fails a small case in {dtype}: {difference}"
+    warnings.warn(f"cuDNN does not serve, as {text}.", stacklevel=2)
+    return text
 
 
 def obstacle(cell, unroll):

@@ -24,7 +24,8 @@ class GRU(keras.layers.RNN):
         return_gates: whether to return the sequences of the gates too.
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
         runtime: what carries the state through the steps; the values are the same. In order of preference: "cudnn" is
-            cuDNN on a GPU, with any mask, "xla" a fused loop that XLA compiles for each shape, "graph" a fused loop for
+            cuDNN on a GPU, with any mask, where it agrees with "graph" in a small case, computed at the first call;
+            "xla" a fused loop that XLA compiles for each shape, "graph" a fused loop for
             any shapes, "portable" a loop that serves every option. "auto" takes the first that nothing stands in the
             way of, and so does a name, from there on. In the way of "cudnn" and "xla" stands a graph that may be
             exported: a `tf.function` that is neither called with `training=True` nor run by
@@ -66,9 +67,9 @@ class GRU(keras.layers.RNN):
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
-            not have, cuDNN insisted on where there is no GPU or under `jit_compile=True`, T = 0, and a mask or an
-            initial state of a wrong shape. A T = 0 that shows only when a graph runs raises
-            `tf.errors.InvalidArgumentError`.
+            not have, cuDNN insisted on where there is no GPU, under `jit_compile=True` or where it fails the small
+            case, T = 0, and a mask or an initial state of a wrong shape. A T = 0 that shows only when a graph runs
+            raises `tf.errors.InvalidArgumentError`.
     """
 
     def __init__(

@@ -36,6 +36,7 @@ def calls(monkeypatch):
     """The calls of cuDNN, (operation, options) each."""
     made = []
     monkeypatch.setattr(cudnn, "available", lambda: True)
+    monkeypatch.setattr(cudnn, "disagreement", lambda dtype: None)  # see test_cudnn_probe.py
     for name, model in {"CudnnRNNV2": cudnn_model.rnn_v2, "CudnnRNNV3": cudnn_model.rnn_v3}.items():
         serve = REAL[name] if ON_GPU else model
         monkeypatch.setattr(tf.raw_ops, name, lambda name=name, serve=serve, **o: made.append((name, o)) or serve(**o))

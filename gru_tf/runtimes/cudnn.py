@@ -8,12 +8,14 @@ Sources: NVIDIA's cuDNN documentation for the equations and the layout of the we
 cudnnGetRNNWeightParams); the operations are TensorFlow's CudnnRNNV2 and CudnnRNNV3.
 """
 
-from functools import partial
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import tensorflow as tf
 
 from gru_tf import tracing
-from gru_tf.runtimes import fused
+from gru_tf.runtimes import fused, probe
 from gru_tf.runtimes.equations import ResetAfter
 from gru_tf.scans import precise, scan_rows, with_gradient
 
@@ -23,6 +25,29 @@ _UNIT = partial(ResetAfter, joined=True)
 def available():
     """Whether there is a GPU that has cuDNN."""
     return tf.sysconfig.get_build_info()["is_cuda_build"] and bool(tf.config.list_logical_devices("GPU"))
+
+
+def absence(dtype):
+    """What keeps cuDNN from serving this dtype on this machine, as text, or None."""
+    return disagreement(dtype) if available() else "there is no GPU that has it"
+
+
+@cache
+def disagreement(dtype):
+    """Where cuDNN differs from the fused runtime in a small case of this dtype, as text, or None.
+
+    The case is computed once in a process; a difference gives a warning.
+    """
+    with ThreadPoolExecutor(1) as thread:  # outside any graph, tape and device scope
+        try:
+            difference = thread.submit(probe.difference, run, fused.GRAPH.run, dtype).result()
+        except tf.errors.OpError as error:
+            difference = error.message
+    if difference is None:
+        return None
+    text = f"it fails a small case in {dtype}: {difference}"
+    warnings.warn(f"cuDNN does not serve, as {text}.", stacklevel=2)
+    return text
 
 
 def missing(cell, unroll):
@@ -43,7 +68,7 @@ def obstacle(cell, call):
     if tracing.may_be_exported(call.training):
         return "a graph that may be exported"
     compiled = tracing.compiled_by_caller()
-    reason = "jit_compile=True rules it out" if compiled else None if available() else "there is no GPU that has it"
+    reason = "jit_compile=True rules it out" if compiled else absence(call.state.dtype.name)
     if reason and call.wanted == "cudnn":
         raise ValueError(f"use_cudnn=True or runtime='cudnn' asks for cuDNN, but {reason}: pass 'auto' for both.")
     return reason

@@ -1,6 +1,8 @@
 """`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
 
+import inspect
 import traceback
+from operator import attrgetter
 
 import keras
 import tensorflow as tf
@@ -8,7 +10,7 @@ from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
 from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
-from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
+from gru_tf.sequences import Steps, checked_state, outgoing_mask
 
 _OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
 
@@ -154,6 +156,7 @@ class GRU(keras.layers.RNN):
         self._wanted_runtime = runtime
         self._require_runtime_options()
         self.input_spec = keras.layers.InputSpec(ndim=3)
+        self.supports_masking = True  # from Keras 3.16 on, its RNN does not say so
         if self._may_use_cudnn() and cudnn.available():
             self.supports_jit = False  # or `compile(jit_compile="auto")` would choose XLA on a GPU
 
@@ -167,23 +170,20 @@ class GRU(keras.layers.RNN):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        sequences = with_steps(sequences)
         if self.unroll and sequences.shape[1] is None:
             raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
-        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
-        state = self._starting_state(initial_state, sequences)
-        if self.go_backwards:
-            sequences, mask = reversed_steps(sequences, mask)
+        steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
+        state = self._starting_state(initial_state, steps.values)
 
-        state, recorded = self._run(sequences, state, mask, training)
+        state, recorded = self._run(steps.values, state, steps.mask, training)
         if self.stateful:
             self.states[0].assign(state)
 
-        output = recorded.pop("state") if self.return_sequences else state
-        if mask is not None:
-            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
-            recorded = {name: ops.where(mask[..., None], gate, 0) for name, gate in recorded.items()}
-        return self._results(output, state, recorded)
+        if self.return_sequences:
+            output = steps.outputs(recorded.pop("state"), self.zero_output_for_mask)
+        else:
+            output = steps.last_output(state, self.zero_output_for_mask)
+        return self._results(output, state, {name: steps.gates(gate) for name, gate in recorded.items()})
 
     def _run(self, sequences, state, mask, training):
         """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
@@ -239,12 +239,11 @@ class GRU(keras.layers.RNN):
 
     def _starting_state(self, initial_state, sequences):
         """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
-        name = "initial_state"
-        if initial_state is None and self.stateful:
-            name, initial_state = "the state of the last call (stateful=True)", self.states
-        elif initial_state is None:
-            initial_state = self.get_initial_state(ops.shape(sequences)[0])
-        return checked_state(name, initial_state, sequences, self.cell.units, self.compute_dtype)
+        form = sequences, self.cell.units, self.compute_dtype
+        state = checked_state("initial_state", initial_state, *form)
+        if state is None and self.stateful:
+            state = checked_state("the state of the last call (stateful=True)", self.states, *form)
+        return self.get_initial_state(ops.shape(sequences)[0])[0] if state is None else state
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
@@ -255,9 +254,7 @@ class GRU(keras.layers.RNN):
 
     def compute_mask(self, sequences, mask):
         """Return the masks of the results, in their structure and in the order of their steps."""
-        mask = keras.tree.flatten(mask)[0]
-        if self.go_backwards and mask is not None:
-            mask = ops.flip(mask, axis=1)
+        mask = outgoing_mask(sequences, mask, self.go_backwards)
         return self._results(mask if self.return_sequences else None, None, dict.fromkeys(GATES, mask))
 
     def get_config(self):
@@ -288,6 +285,10 @@ class GRU(keras.layers.RNN):
             obstacle = cudnn.obstacle(self.cell, self.unroll) or (None if self.cell.use_bias else "use_bias=False")
             if obstacle:
                 raise ValueError(f"use_cudnn=True, but cuDNN has no {obstacle}: pass use_cudnn='auto'.")
+
+
+for _name in list(inspect.signature(GRUCell).parameters)[:-1]:  # `GRU(4).units`, as of Keras's layer
+    setattr(GRU, _name, property(attrgetter(f"cell.{_name}")))
 
 
 def _in_export():

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import keras
 import tensorflow as tf
-from keras import activations, ops
+from keras import ops
 
 GATES = ("reset", "update", "candidate")
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
 from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
-from gru_tf.sequences import Steps, checked_state, outgoing_mask
+from gru_tf.sequences import Steps, outgoing_mask
 
 _OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
 
@@ -46,8 +46,9 @@ class GRU(keras.layers.RNN):
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
-        sequences: (B, T, I), T >= 1; B may be 0.
-        initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
+        sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
+            `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; zeros, or with `stateful` the last state, when None.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
             without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
             `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).
@@ -68,13 +69,14 @@ class GRU(keras.layers.RNN):
         that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).
 
     Attributes:
+        units, activation, ...: every option of the cell, as of Keras's layer.
         runtime: the name of the runtime that served the last call or trace, None before the first.
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
             not have, cuDNN insisted on where there is no GPU or under `jit_compile=True`, T = 0, and a mask or an
-            initial state of a wrong shape. A T = 0 that shows only when a graph runs raises
-            `tf.errors.InvalidArgumentError`.
+            initial state of a wrong shape. A T = 0 or a wrong shape that shows only when a graph runs raises
+            `tf.errors.InvalidArgumentError`; nothing is broadcast.
     """
 
     def __init__(
@@ -173,8 +175,7 @@ class GRU(keras.layers.RNN):
         if self.unroll and sequences.shape[1] is None:
             raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
         steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
-        state = self._starting_state(initial_state, steps.values)
-
+        state = self._starting_state(initial_state, steps)
         state, recorded = self._run(steps.values, state, steps.mask, training)
         if self.stateful:
             self.states[0].assign(state)
@@ -237,13 +238,13 @@ class GRU(keras.layers.RNN):
             results.append(gates)
         return tuple(results) if len(results) > 1 else output
 
-    def _starting_state(self, initial_state, sequences):
+    def _starting_state(self, initial_state, steps):
         """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
-        form = sequences, self.cell.units, self.compute_dtype
-        state = checked_state("initial_state", initial_state, *form)
+        form = self.cell.units, self.compute_dtype
+        state = steps.checked_state("initial_state", initial_state, *form)
         if state is None and self.stateful:
-            state = checked_state("the state of the last call (stateful=True)", self.states, *form)
-        return self.get_initial_state(ops.shape(sequences)[0])[0] if state is None else state
+            state = steps.checked_state("the state of the last call (stateful=True)", self.states, *form)
+        return self.get_initial_state(ops.shape(steps.values)[0])[0] if state is None else state
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""

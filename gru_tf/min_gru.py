@@ -8,7 +8,7 @@ from keras import activations, constraints, initializers, ops, regularizers
 
 from gru_tf import recurrence
 from gru_tf.runtimes.fused import precise
-from gru_tf.sequences import Steps, checked_state, outgoing_mask
+from gru_tf.sequences import Steps, outgoing_mask
 
 _PLAIN_OPTIONS = (
     "units",
@@ -67,8 +67,9 @@ class MinGRU(keras.layers.Layer):
             the T steps. The values agree to rounding.
 
     Call arguments:
-        sequences: (B, T, I), T >= 1; B may be 0.
-        initial_state: h_0, (B, H), or a list of it; zeros when None.
+        sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
+            `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; zeros when None.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do.
 
     Returns:
@@ -78,7 +79,7 @@ class MinGRU(keras.layers.Layer):
 
     Raises:
         ValueError: for an argument out of its range, T = 0, and a mask or an initial state of a wrong shape. A T = 0
-            that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
+            or a wrong shape that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
     """
 
     stateful = False  # `keras.layers.Bidirectional` asks
@@ -155,7 +156,7 @@ class MinGRU(keras.layers.Layer):
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
         steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
-        start = checked_state("initial_state", initial_state, steps.values, self.units, self.compute_dtype)
+        start = steps.checked_state("initial_state", initial_state, self.units, self.compute_dtype)
         states = self._states(steps.values, start, steps.mask)
         last = states[:, -1]
         show, values = (steps.outputs, states) if self.return_sequences else (steps.last_output, last)

@@ -1,4 +1,4 @@
-"""What `GRU` and `MinGRU` take in, the steps, the mask and the initial state, and how padding shows in what they put out.
+"""What `GRU` and `MinGRU` take in: the steps, the mask and the initial state; and how padding shows in what comes out.
 
 Nothing is broadcast along the batch or the steps: sizes that differ are a `ValueError`, or
 `tf.errors.InvalidArgumentError` where they show only when a graph runs.
@@ -32,7 +32,7 @@ class Steps:
             lengths, sequences = sequences.row_lengths(), sequences.to_tensor()
             self._exists = tf.sequence_mask(lengths, tf.shape(sequences)[1])
         sequences = _with_steps(sequences)
-        mask = _fitting("mask", mask, sequences, axes=2)
+        mask, sequences = _fitting("mask", mask, sequences, axes=2)
         if mask is None:
             mask = self._exists
         else:
@@ -43,6 +43,11 @@ class Steps:
         if go_backwards:
             sequences, mask, self._exists = map(_reversed, (sequences, mask, self._exists))
         self.values, self.mask = sequences, mask
+
+    def checked_state(self, name, state, units, dtype):
+        """The one state (B, H) that `state` is or holds, in the dtype given; or None."""
+        state, self.values = _fitting(name, state, self.values, axes=1, rest=(units,))
+        return None if state is None else ops.convert_to_tensor(state, dtype=dtype)
 
     def last_output(self, state, zero_output_for_mask):
         """What the last step puts out, (B, H), from the state after it."""
@@ -72,12 +77,6 @@ def outgoing_mask(sequences, mask, go_backwards):
     return _reversed(mask) if go_backwards else mask
 
 
-def checked_state(name, state, sequences, units, dtype):
-    """The one state (B, H) that `state` is or holds, in the dtype given; or None."""
-    state = _fitting(name, state, sequences, axes=1, rest=(units,))
-    return None if state is None else ops.convert_to_tensor(state, dtype=dtype)
-
-
 def _with_steps(sequences):
     """The sequences, which have at least one step."""
     steps, message = sequences.shape[1], "sequences has T = 0: pass at least one step."
@@ -85,38 +84,44 @@ def _with_steps(sequences):
         raise ValueError(message)
     if steps is not None:
         return sequences
-    return _asserted(
-        sequences,
+    [sequences] = _asserted(
+        [(sequences.shape, sequences)],
         lambda: tf.shape(sequences)[1] > 0,
         message,
         refused=lambda: tf.slice(sequences, [0, 0, 0], [-1, 1, -1]),
     )
+    return sequences
 
 
 def _fitting(name, value, sequences, axes, rest=()):
-    """The one array that an argument is or holds, or None. It has the sizes of the first axes of sequences, and `rest`."""
+    """The one array that an argument is or holds, or None: as large as sequences along the first axes, then `rest`.
+
+    The sequences come back too: nothing is computed from them before a graph has found that the sizes agree.
+    """
     arrays, shape = _arrays(value), tf.TensorShape([*sequences.shape[:axes], *rest])
     if len(arrays) != 1 or not (arrays[0] is None or shape.is_compatible_with(arrays[0].shape)):
         shapes = ", ".join(str(tuple(array.shape)) for array in arrays) or "[]"
         raise ValueError(f"{name} has shape {shapes}: these sequences need one tensor of shape {tuple(shape)}.")
     [array] = arrays
     if array is None or (shape.is_fully_defined() and tf.TensorShape(array.shape).is_fully_defined()):
-        return array
+        return array, sequences
 
     sizes = ", ".join([*"BT"[:axes], *map(str, rest)])
     message = f"{name} does not fit sequences of shape (B, T, I): pass one tensor of shape ({sizes})."
     found, wanted = tf.shape(array), tf.concat([tf.shape(sequences)[:axes], tf.constant(rest, "int32")], 0)
-    array = _asserted(
-        array,
+    shape = shape.merge_with(array.shape)
+    # Where the array's size is known, so is that of the sequences: else Grappler finds it out, and drops the assertion.
+    array, sequences = _asserted(
+        [(shape, array), (shape[:axes].concatenate(sequences.shape[axes:]), sequences)],
         lambda: tf.reduce_all(found == wanted),
         message,
         refused=lambda: tf.concat([tf.zeros(tf.concat([sizes, [0]], 0)) for sizes in (found, wanted)], -1),
     )
-    return tf.ensure_shape(array, shape)
+    return array, sequences
 
 
 def _arrays(value):
-    """The arrays that an argument is or holds in a list, without None if there are any; numbers in lists are an array."""
+    """The arrays that an argument is or holds in a list, None only if alone; nested lists of numbers are an array."""
     leaves = keras.tree.flatten(value)
     if any(map(np.isscalar, leaves)):
         array = np.asarray(value)
@@ -125,15 +130,16 @@ def _arrays(value):
     return arrays or leaves[:1]
 
 
-def _asserted(value, condition, message, refused):
-    """The value; where the condition does not hold when a graph runs, an error with the message and the shape.
+def _asserted(values, condition, message, refused):
+    """The values; where the condition does not hold when a graph runs, an error with the message and their shapes.
 
     XLA drops assertions. But it compiles no operation whose shapes do not fit, as those of `refused` then, and it names
     the operation in its error: so the name is the message.
     """
     with tf.name_scope(re.sub(r"\W+", "_", message)):
-        with tf.control_dependencies([tf.debugging.Assert(condition(), [message, tf.shape(value)]), refused()]):
-            return tf.identity(value)
+        shapes = [tf.shape(value) for _, value in values]
+        with tf.control_dependencies([tf.debugging.Assert(condition(), [message, *shapes]), refused()]):
+            return [tf.ensure_shape(value, shape) for shape, value in values]
 
 
 def _reversed(values):

@@ -48,7 +48,8 @@ class GRU(keras.layers.RNN):
     Call arguments:
         sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
             `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
-        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; zeros, or with `stateful` the last state, when None.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; when None zeros, or with
+            `stateful` the last state.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
             without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
             `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).

@@ -28,7 +28,7 @@ from parity import (
     results_of,
 )
 
-from gru_tf import GRU, GRUCell, reference
+from gru_tf import GRU, reference
 from gru_tf.runtimes import EVERYWHERE, cudnn
 
 GATES = ("reset", "update", "candidate")

@@ -1,11 +1,14 @@
 """`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
 
+import inspect
+from operator import attrgetter
+
 import keras
 from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
 from gru_tf.runtimes import RUNTIMES, Call, choose, cudnn, wanted
-from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
+from gru_tf.sequences import Steps, outgoing_mask
 
 
 @keras.saving.register_keras_serializable(package="gru_tf")
@@ -41,8 +44,10 @@ class GRU(keras.layers.RNN):
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
-        sequences: (B, T, I), T >= 1; B may be 0.
-        initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
+        sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
+            `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; when None zeros, or with
+            `stateful` the last state.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
             without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
             `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).
@@ -63,13 +68,14 @@ class GRU(keras.layers.RNN):
         that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).
 
     Attributes:
+        units, activation, ...: every option of the cell, as of Keras's layer.
         served_by: the name of the runtime that served the last call or trace, None before the first.
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
             not have, cuDNN insisted on where there is no GPU, under `jit_compile=True` or where it fails the small
-            case, T = 0, and a mask or an initial state of a wrong shape. A T = 0 that shows only when a graph runs
-            raises `tf.errors.InvalidArgumentError`.
+            case, T = 0, and a mask or an initial state of a wrong shape. A T = 0 or a wrong shape that shows only when
+            a graph runs raises `tf.errors.InvalidArgumentError`; nothing is broadcast.
     """
 
     def __init__(
@@ -146,6 +152,7 @@ class GRU(keras.layers.RNN):
         self.runtime = runtime
         self.served_by = None
         self.input_spec = keras.layers.InputSpec(ndim=3)
+        self.supports_masking = True  # from Keras 3.16 on, its RNN does not say so
         asked = wanted(cell, unroll, runtime, use_cudnn)
         if asked in ("auto", "cudnn") and use_cudnn and not cudnn.missing(cell, unroll) and cudnn.available():
             self.supports_jit = False  # or `compile(jit_compile="auto")` would choose XLA on a GPU
@@ -160,23 +167,19 @@ class GRU(keras.layers.RNN):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        sequences = with_steps(sequences)
         if self.unroll and sequences.shape[1] is None:
             raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
-        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
-        state = self._starting_state(initial_state, sequences)
-        if self.go_backwards:
-            sequences, mask = reversed_steps(sequences, mask)
-
-        state, recorded = self._run(sequences, state, mask, training)
+        steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
+        state = self._starting_state(initial_state, steps)
+        state, recorded = self._run(steps.values, state, steps.mask, training)
         if self.stateful:
             self.states[0].assign(state)
 
-        output = recorded.pop("state") if self.return_sequences else state
-        if mask is not None:
-            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
-            recorded = {name: ops.where(mask[..., None], gate, 0) for name, gate in recorded.items()}
-        return self._results(output, state, recorded)
+        if self.return_sequences:
+            output = steps.outputs(recorded.pop("state"), self.zero_output_for_mask)
+        else:
+            output = steps.last_output(state, self.zero_output_for_mask)
+        return self._results(output, state, {name: steps.gates(gate) for name, gate in recorded.items()})
 
     def _run(self, sequences, state, mask, training):
         """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
@@ -209,14 +212,13 @@ class GRU(keras.layers.RNN):
             results.append(gates)
         return tuple(results) if len(results) > 1 else output
 
-    def _starting_state(self, initial_state, sequences):
+    def _starting_state(self, initial_state, steps):
         """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
-        name = "initial_state"
-        if initial_state is None and self.stateful:
-            name, initial_state = "the state of the last call (stateful=True)", self.states
-        elif initial_state is None:
-            initial_state = self.get_initial_state(ops.shape(sequences)[0])
-        return checked_state(name, initial_state, sequences, self.cell.units, self.compute_dtype)
+        form = self.cell.units, self.compute_dtype
+        state = steps.checked_state("initial_state", initial_state, *form)
+        if state is None and self.stateful:
+            state = steps.checked_state("the state of the last call (stateful=True)", self.states, *form)
+        return self.get_initial_state(ops.shape(steps.values)[0])[0] if state is None else state
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
@@ -227,9 +229,7 @@ class GRU(keras.layers.RNN):
 
     def compute_mask(self, sequences, mask):
         """Return the masks of the results, in their structure and in the order of their steps."""
-        mask = keras.tree.flatten(mask)[0]
-        if self.go_backwards and mask is not None:
-            mask = ops.flip(mask, axis=1)
+        mask = outgoing_mask(sequences, mask, self.go_backwards)
         return self._results(mask if self.return_sequences else None, None, dict.fromkeys(GATES, mask))
 
     def get_config(self):
@@ -248,3 +248,7 @@ class GRU(keras.layers.RNN):
     def from_config(cls, config):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
+
+
+for _name in list(inspect.signature(GRUCell).parameters)[:-1]:  # `GRU(4).units`, as of Keras's layer
+    setattr(GRU, _name, property(attrgetter(f"cell.{_name}")))

@@ -41,7 +41,7 @@ OTHER_CELL_VALUES = {
 MODES = {
     "eager": lambda function: function,
     # As `fit` and `predict` call a layer: no such graph is ever exported, and so any runtime may serve it.
-    "graph": lambda function: tf.function(lambda *args: tf.distribute.get_strategy().run(function, args)),
+    "graph": lambda function: tf.function(lambda *args, **more: tf.distribute.get_strategy().run(function, args, more)),
     "jit": lambda function: tf.function(function, jit_compile=True),
 }
 

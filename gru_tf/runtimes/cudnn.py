@@ -68,7 +68,7 @@ def obstacle(cell, call):
     if tracing.may_be_exported(call.training):
         return "a graph that may be exported"
     compiled = tracing.compiled_by_caller()
-    reason = "jit_compile=True rules it out" if compiled else absence(call.state.dtype.name)
+    reason = "jit_compile=True rules it out" if compiled else absence(tf.as_dtype(call.state.dtype).name)
     if reason and call.wanted == "cudnn":
         raise ValueError(f"use_cudnn=True or runtime='cudnn' asks for cuDNN, but {reason}: pass 'auto' for both.")
     return reason

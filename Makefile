@@ -6,10 +6,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book learn reproduce test serve bench lint lock clean
+.PHONY: help book learn reproduce test test-oldest test-newest serve bench lint lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(READY) ## Execute the chapters, judge the claims, render the book; STRICT=1: only if all is sound; SEED=7
 	$(BIN)/python -m repro book --profile $(PROFILE) --seed $(SEED) $(if $(STRICT),--strict)
@@ -22,6 +22,22 @@ reproduce: $(READY) ## Execute the book from another seed and compare with the n
 
 test: lint ## Lint, then test the layer, the suite, the chapters and the pages
 	$(BIN)/python -m pytest
+
+test-oldest: $(READY) ## Test the layer with the oldest TensorFlow, Keras and NumPy that pyproject.toml allows
+	$(call test_layer_with,--resolution lowest-direct,'onnx<1.19')
+
+test-newest: $(READY) ## The same with the newest, pre-releases too
+	$(call test_layer_with,--prerelease allow,--prerelease allow)
+
+# First the versions that an empty environment gets, then the tools of the tests, and the tests that need no more than these.
+# onnx 1.19 needs a newer ml_dtypes than the oldest TensorFlow allows, and does not say so.
+define test_layer_with
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python _build/$@
+	$(BIN)/uv pip install --quiet --python _build/$@ $(1) -r pyproject.toml
+	$(BIN)/uv pip install --quiet --python _build/$@ -r pyproject.toml --group test $(2)
+	$(BIN)/uv pip list --quiet --python _build/$@ | grep -E '^(tensorflow|keras|numpy) '
+	PYTHONPATH=$(CURDIR) _build/$@/bin/python -m pytest $$(grep -LE '^(from|import) (repro|mini_book|real_book|bench|playwright)' tests/test_*.py)
+endef
 
 serve: $(READY) ## Show the built book on localhost
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/$(PROFILE)/html

@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 
 import gru_tf
-from gru_tf.runtimes import graph, xla
 
 try:
     import torch
@@ -101,9 +100,8 @@ class Contender:
 
 
 def tensorflow_gru(layer_class, case, *, jit_compile=False, **options):
-    """A Keras layer, called in a graph."""
-    for programs in (graph._traced, xla._compiled):
-        programs.cache_clear()  # or the first call would find what another contender compiled
+    """A Keras layer, called in a graph as `fit` and `predict` do."""
+    keras.backend.clear_session()  # or the first call would find what another contender compiled
     layer = layer_class(case.shape[-1], return_sequences=True, **VARIANTS[case.variant], **options)
     layer.build(case.sequences.shape)
     layer.set_weights(case.layer.get_weights())
@@ -113,8 +111,8 @@ def tensorflow_gru(layer_class, case, *, jit_compile=False, **options):
 
     @tf.function(jit_compile=jit_compile)
     def work(sequences):
-        if not case.training:
-            return [layer(sequences, mask=mask)]
+        if not case.training:  # as `predict` calls a model
+            return [tf.distribute.get_strategy().run(layer, [sequences], {"mask": mask})]
         with tf.GradientTape() as tape:
             tape.watch(sequences)
             loss = tf.reduce_sum(layer(sequences, mask=mask, training=True) ** 2)

@@ -3,40 +3,14 @@
 from numbers import Integral
 
 import keras
-from keras import activations, constraints, initializers, ops, regularizers
-
-# Not in Keras's public interface, but it is how `keras.layers.RNN` finds the cells that want dropout masks.
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+import tensorflow as tf
+from keras import ops
 
 GATES = ("reset", "update", "candidate")
 
-_PLAIN_OPTIONS = (
-    "units",
-    "use_bias",
-    "dropout",
-    "recurrent_dropout",
-    "reset_after",
-    "seed",
-    "update_gate",
-    "implementation",
-)
-_OBJECT_OPTIONS = {
-    "activation": activations,
-    "recurrent_activation": activations,
-    "kernel_initializer": initializers,
-    "recurrent_initializer": initializers,
-    "bias_initializer": initializers,
-    "kernel_regularizer": regularizers,
-    "recurrent_regularizer": regularizers,
-    "bias_regularizer": regularizers,
-    "kernel_constraint": constraints,
-    "recurrent_constraint": constraints,
-    "bias_constraint": constraints,
-}
-
 
 @keras.saving.register_keras_serializable(package="gru_tf")
-class GRUCell(keras.Layer, DropoutRNNCell):
+class GRUCell(keras.layers.GRUCell):
     """One step of the GRU, for `GRU`, `keras.layers.RNN` and `keras.layers.StackedRNNCells`.
 
     It computes the equations of `gru_tf.reference.step`. Its arguments are those of `keras.layers.GRUCell`,
@@ -86,47 +60,29 @@ class GRUCell(keras.Layer, DropoutRNNCell):
                 raise ValueError(f"{name}={rate!r} is not a fraction: pass a number in [0, 1).")
         if update_gate not in ("keep", "write"):
             raise ValueError(f"update_gate={update_gate!r} is unknown: pass 'keep' or 'write'.")
-        super().__init__(**kwargs)
-        self.units = self.state_size = self.output_size = int(units)
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.reset_after = reset_after
+        super().__init__(
+            int(units),
+            activation=_by_name_of_keras(activation),
+            recurrent_activation=_by_name_of_keras(recurrent_activation),
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            reset_after=reset_after,
+            seed=seed,
+            implementation=implementation,
+            **kwargs,
+        )
+        self.implementation = implementation  # Keras makes it 1 where there is recurrent dropout
         self.update_gate = update_gate
-        self.implementation = implementation
-        if implementation == 1 or recurrent_dropout:
-            self.dropout_mask_count = len(GATES)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def build(self, input_shape):
-        """Create the weights for inputs of shape (B, I)."""
-        width = 3 * self.units
-        weights = {"kernel": (input_shape[-1], width), "recurrent_kernel": (self.units, width)}
-        if self.use_bias:
-            weights["bias"] = (2, width) if self.reset_after else (width,)
-        self.bias = None
-        for name, shape in weights.items():
-            role = name.removesuffix("_kernel")
-            weight = self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=getattr(self, f"{role}_initializer"),
-                regularizer=getattr(self, f"{role}_regularizer"),
-                constraint=getattr(self, f"{role}_constraint"),
-            )
-            setattr(self, name, weight)
 
     def step(self, inputs, state, training=False):
         """Take inputs (B, I) and a state (B, H); return the new state and the dict of gates, each (B, H)."""
@@ -161,21 +117,23 @@ class GRUCell(keras.Layer, DropoutRNNCell):
         state, _ = self.step(inputs, states[0] if is_list else states, training)
         return state, [state] if is_list else state
 
-    def get_initial_state(self, batch_size=None):
-        """Return the list of one state of zeros, (B, H)."""
-        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype)]
-
     def get_config(self):
         """Return every option, so that `from_config` makes an equal cell."""
-        plain = {name: getattr(self, name) for name in _PLAIN_OPTIONS}
-        objects = {name: kind.serialize(getattr(self, name)) for name, kind in _OBJECT_OPTIONS.items()}
-        return {**super().get_config(), **plain, **objects}
+        return {**super().get_config(), "update_gate": self.update_gate, "implementation": self.implementation}
 
     def _biases(self):
         """The input and the recurrent bias, (3H,) each, or None where there is none."""
         if not self.use_bias:
             return None, None
         return (self.bias[0], self.bias[1]) if self.reset_after else (self.bias, None)
+
+
+def _by_name_of_keras(activation):
+    """The activation, tanh and sigmoid by the names that the runtimes, `to_torch` and a saved file know."""
+    for name in ("tanh", "sigmoid"):
+        if activation in (getattr(tf, name), getattr(ops, name)):
+            return name
+    return activation
 
 
 def _project(values, kernel, bias, count, masks):

@@ -1,16 +1,14 @@
 """`GRU`: the Keras layer. It prepares a call, hands it to a runtime and shapes what comes back."""
 
-import traceback
+import inspect
+from operator import attrgetter
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from gru_tf.cell import GATES, GRUCell
-from gru_tf.runtimes import FUSED, RUNTIMES, cudnn, fused, xla
-from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
-
-_OBSTACLES = {**dict.fromkeys(FUSED, fused.obstacle), "cudnn": cudnn.obstacle}
+from gru_tf.runtimes import RUNTIMES, Call, choose, cudnn, wanted
+from gru_tf.sequences import Steps, outgoing_mask
 
 
 @keras.saving.register_keras_serializable(package="gru_tf")
@@ -28,15 +26,17 @@ class GRU(keras.layers.RNN):
             (Chung et al. 2014).
         return_gates: whether to return the sequences of the gates too.
         zero_output_for_mask: whether the output of a padded step is zeros instead of the last output.
-        runtime: what carries the state through the steps; the values are the same. "graph" is a fused loop for any
-            shapes, "xla" a fused loop that XLA compiles for each shape, "portable" a loop that serves every option,
-            "cudnn" is cuDNN on a GPU, with any mask. "auto" takes "cudnn" where there is a GPU, the options allow it
-            and `jit_compile=True` does not rule it out. Else it takes a fused one where the options allow it: "xla"
-            under `jit_compile=True` and in a graph with static B and T, else "graph". A program compiled by XLA is one
-            for each (B, T): under `jit_compile=True` pad batches to a few lengths. A graph that is built to be exported
-            (`model.export()`, `get_concrete_function`) holds "graph" in place of "xla" and "cudnn", and so runs on any
-            device; TFLite converts it where the batch size is fixed, `input_signature=[tf.TensorSpec((1, None, I))]`,
-            as of Keras's own GRU.
+        runtime: what carries the state through the steps; the values are the same. In order of preference: "cudnn" is
+            cuDNN on a GPU, with any mask, where it agrees with "graph" in a small case, computed at the first call;
+            "xla" a fused loop that XLA compiles for each shape, "graph" a fused loop for
+            any shapes, "portable" a loop that serves every option. "auto" takes the first that nothing stands in the
+            way of, and so does a name, from there on. In the way of "cudnn" and "xla" stands a graph that may be
+            exported: a `tf.function` that is neither called with `training=True` nor run by
+            `tf.distribute.Strategy.run`, as `fit`, `evaluate` and `predict` run theirs. So what is saved, served or
+            converted runs on any device. In the way of "xla" stand debug modes and forward-mode derivatives too, and
+            for "auto" eager calls, an unknown B or T, and more shapes than a few. Under `jit_compile=True` "auto" is
+            "xla": pad batches to a few lengths there. TFLite converts a graph where the batch size is fixed,
+            `input_signature=[tf.TensorSpec((1, None, I))]`, as of Keras's own GRU.
         use_cudnn: "auto" leaves the choice to `runtime`, False rules "cudnn" out, True insists on it. cuDNN serves
             `activation="tanh"`, `recurrent_activation="sigmoid"` and `reset_after=True`, without `unroll`,
             `recurrent_dropout` and `dropout` with `implementation=1`, and here, as in Keras, `use_bias=True`. Where
@@ -44,8 +44,10 @@ class GRU(keras.layers.RNN):
         implementation: 1 draws one input dropout mask for each gate, any other value one for all three.
 
     Call arguments:
-        sequences: (B, T, I), T >= 1; B may be 0.
-        initial_state: h_0, (B, H), or a list of it; zeros, or with `stateful` the last state, when None.
+        sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
+            `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; when None zeros, or with
+            `stateful` the last state.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do, and rows
             without a real step: these keep h_0 and put out zeros. The mask that comes with the sequences, of an
             `Embedding(mask_zero=True)` say, holds with an initial state too (Keras's own GRU then drops it).
@@ -66,13 +68,14 @@ class GRU(keras.layers.RNN):
         that Keras hands to the next layer (Keras itself leaves that mask in the order of the input).
 
     Attributes:
-        runtime: the name of the runtime that served the last call or trace, None before the first.
+        units, activation, ...: every option of the cell, as of Keras's layer.
+        served_by: the name of the runtime that served the last call or trace, None before the first.
 
     Raises:
         ValueError: for an argument out of its range, a `runtime` or `use_cudnn=True` with an option that it does
-            not have, cuDNN insisted on where there is no GPU or under `jit_compile=True`, T = 0, and a mask or an
-            initial state of a wrong shape. A T = 0 that shows only when a graph runs raises
-            `tf.errors.InvalidArgumentError`.
+            not have, cuDNN insisted on where there is no GPU, under `jit_compile=True` or where it fails the small
+            case, T = 0, and a mask or an initial state of a wrong shape. A T = 0 or a wrong shape that shows only when
+            a graph runs raises `tf.errors.InvalidArgumentError`; nothing is broadcast.
     """
 
     def __init__(
@@ -144,17 +147,14 @@ class GRU(keras.layers.RNN):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        if use_cudnn not in (True, False, "auto"):
-            raise ValueError(f"use_cudnn={use_cudnn!r} is unknown: pass True, False or 'auto'.")
-        if runtime not in ("auto", *RUNTIMES):
-            raise ValueError(f"runtime={runtime!r} is unknown: pass 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
         self.use_cudnn = use_cudnn
         self.return_gates = return_gates
-        self.runtime = None
-        self._wanted_runtime = runtime
-        self._require_runtime_options()
+        self.runtime = runtime
+        self.served_by = None
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        if self._may_use_cudnn() and cudnn.available():
+        self.supports_masking = True  # from Keras 3.16 on, its RNN does not say so
+        asked = wanted(cell, unroll, runtime, use_cudnn)
+        if asked in ("auto", "cudnn") and use_cudnn and not cudnn.missing(cell, unroll) and cudnn.available():
             self.supports_jit = False  # or `compile(jit_compile="auto")` would choose XLA on a GPU
 
     def build(self, sequences_shape, initial_state_shape=None):
@@ -167,33 +167,30 @@ class GRU(keras.layers.RNN):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        sequences = with_steps(sequences)
         if self.unroll and sequences.shape[1] is None:
             raise ValueError("unroll=True, but sequences has no static T: fix T, or pass unroll=False.")
-        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
-        state = self._starting_state(initial_state, sequences)
-        if self.go_backwards:
-            sequences, mask = reversed_steps(sequences, mask)
-
-        state, recorded = self._run(sequences, state, mask, training)
+        steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
+        state = self._starting_state(initial_state, steps)
+        state, recorded = self._run(steps.values, state, steps.mask, training)
         if self.stateful:
             self.states[0].assign(state)
 
-        output = recorded.pop("state") if self.return_sequences else state
-        if mask is not None:
-            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
-            recorded = {name: ops.where(mask[..., None], gate, 0) for name, gate in recorded.items()}
-        return self._results(output, state, recorded)
+        if self.return_sequences:
+            output = steps.outputs(recorded.pop("state"), self.zero_output_for_mask)
+        else:
+            output = steps.last_output(state, self.zero_output_for_mask)
+        return self._results(output, state, {name: steps.gates(gate) for name, gate in recorded.items()})
 
     def _run(self, sequences, state, mask, training):
         """Let a runtime carry the state through the sequences, all steps with the same dropout masks."""
         record = [*(["state"] if self.return_sequences else []), *(GATES if self.return_gates else [])]
-        self.runtime = self._choose_runtime(sequences)
+        asked = wanted(self.cell, self.unroll, self.runtime, self.use_cudnn)
+        self.served_by = choose(self.cell, Call(asked, self.unroll, sequences, state, training), self.use_cudnn)
         try:
             if training:
                 self.cell.get_dropout_mask(sequences[:, 0])
                 self.cell.get_recurrent_dropout_mask(state)
-            return RUNTIMES[self.runtime].run(
+            return RUNTIMES[self.served_by].run(
                 self.cell,
                 sequences,
                 state,
@@ -206,28 +203,6 @@ class GRU(keras.layers.RNN):
             self.cell.reset_dropout_mask()
             self.cell.reset_recurrent_dropout_mask()
 
-    def _choose_runtime(self, sequences):
-        self._require_runtime_options()
-        compiled, exported, wanted = xla.compiles_this_trace(), _in_export(), self._wanted_runtime
-        if self._may_use_cudnn() and not exported:
-            if cudnn.available() and not compiled:
-                return "cudnn"
-            if self.use_cudnn is True or wanted == "cudnn":
-                asked = f"use_cudnn={self.use_cudnn!r} and runtime={wanted!r} ask for cuDNN"
-                reason = "jit_compile=True rules it out" if compiled else "there is no GPU that has it"
-                raise ValueError(f"{asked}, but {reason}: pass 'auto' for both.")
-        if wanted == "portable" or fused.obstacle(self.cell, self.unroll):
-            return "portable"
-        if wanted == "graph" or exported:
-            return "graph"
-        in_static_graph = tf.inside_function() and None not in sequences.shape
-        return "xla" if wanted == "xla" or compiled or in_static_graph else "graph"
-
-    def _may_use_cudnn(self):
-        """Whether the options allow cuDNN."""
-        wanted = self.use_cudnn is not False and self._wanted_runtime in ("auto", "cudnn")
-        return wanted and cudnn.obstacle(self.cell, self.unroll) is None
-
     def _results(self, output, state, gates):
         """What a call returns of these three: one of them alone, or a tuple."""
         results = [output]
@@ -237,14 +212,13 @@ class GRU(keras.layers.RNN):
             results.append(gates)
         return tuple(results) if len(results) > 1 else output
 
-    def _starting_state(self, initial_state, sequences):
+    def _starting_state(self, initial_state, steps):
         """h_0 in the compute dtype: the one passed, the one kept since the last call, or zeros."""
-        name = "initial_state"
-        if initial_state is None and self.stateful:
-            name, initial_state = "the state of the last call (stateful=True)", self.states
-        elif initial_state is None:
-            initial_state = self.get_initial_state(ops.shape(sequences)[0])
-        return checked_state(name, initial_state, sequences, self.cell.units, self.compute_dtype)
+        form = self.cell.units, self.compute_dtype
+        state = steps.checked_state("initial_state", initial_state, *form)
+        if state is None and self.stateful:
+            state = steps.checked_state("the state of the last call (stateful=True)", self.states, *form)
+        return self.get_initial_state(ops.shape(steps.values)[0])[0] if state is None else state
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
@@ -255,9 +229,7 @@ class GRU(keras.layers.RNN):
 
     def compute_mask(self, sequences, mask):
         """Return the masks of the results, in their structure and in the order of their steps."""
-        mask = keras.tree.flatten(mask)[0]
-        if self.go_backwards and mask is not None:
-            mask = ops.flip(mask, axis=1)
+        mask = outgoing_mask(sequences, mask, self.go_backwards)
         return self._results(mask if self.return_sequences else None, None, dict.fromkeys(GATES, mask))
 
     def get_config(self):
@@ -268,7 +240,7 @@ class GRU(keras.layers.RNN):
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
             "use_cudnn": self.use_cudnn,
             "return_gates": self.return_gates,
-            "runtime": self._wanted_runtime,
+            "runtime": self.runtime,
         }
         return {**self.cell.get_config(), **base, **own}
 
@@ -277,20 +249,6 @@ class GRU(keras.layers.RNN):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
 
-    def _require_runtime_options(self):
-        runtime, insists = self._wanted_runtime, self.use_cudnn is True
-        obstacle = _OBSTACLES[runtime](self.cell, self.unroll) if runtime in _OBSTACLES else None
-        if obstacle:
-            raise ValueError(f"runtime={runtime!r} has no {obstacle}: pass runtime='auto'.")
-        if "auto" not in (runtime, self.use_cudnn) and insists != (runtime == "cudnn"):
-            raise ValueError(f"use_cudnn={self.use_cudnn} contradicts runtime={runtime!r}: pass 'auto' for one.")
-        if insists:
-            obstacle = cudnn.obstacle(self.cell, self.unroll) or (None if self.cell.use_bias else "use_bias=False")
-            if obstacle:
-                raise ValueError(f"use_cudnn=True, but cuDNN has no {obstacle}: pass use_cudnn='auto'.")
 
-
-def _in_export():
-    """Whether the graph that is being built was asked for as a graph, to save or convert it, and not called."""
-    callers = (frame.f_code.co_name for frame, _ in traceback.walk_stack(None))
-    return tf.inside_function() and any("get_concrete_function" in caller for caller in callers)
+for _name in list(inspect.signature(GRUCell).parameters)[:-1]:  # `GRU(4).units`, as of Keras's layer
+    setattr(GRU, _name, property(attrgetter(f"cell.{_name}")))

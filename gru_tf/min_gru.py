@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import activations, constraints, initializers, ops, regularizers
 
 from gru_tf import recurrence
-from gru_tf.runtimes.fused import precise
-from gru_tf.sequences import checked_mask, checked_state, masked_output, reversed_steps, with_steps
+from gru_tf.scans import precise
+from gru_tf.sequences import Steps, outgoing_mask
 
 _PLAIN_OPTIONS = (
     "units",
@@ -67,8 +67,9 @@ class MinGRU(keras.layers.Layer):
             the T steps. The values agree to rounding.
 
     Call arguments:
-        sequences: (B, T, I), T >= 1; B may be 0.
-        initial_state: h_0, (B, H), or a list of it; zeros when None.
+        sequences: (B, T, I), T >= 1; B may be 0. What stands in a padded step, finite or not, changes nothing. Or a
+            `tf.RaggedTensor` of that shape, not under `jit_compile=True`: then sequences of results are ragged too.
+        initial_state: h_0, (B, H), or a list of it, numbers as nested lists included; zeros when None.
         mask: (B, T), False for a padded step, which leaves the state as it was. Any pattern will do.
 
     Returns:
@@ -78,7 +79,7 @@ class MinGRU(keras.layers.Layer):
 
     Raises:
         ValueError: for an argument out of its range, T = 0, and a mask or an initial state of a wrong shape. A T = 0
-            that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
+            or a wrong shape that shows only when a graph runs raises `tf.errors.InvalidArgumentError`.
     """
 
     stateful = False  # `keras.layers.Bidirectional` asks
@@ -154,17 +155,12 @@ class MinGRU(keras.layers.Layer):
 
         `sequences_mask` is where Keras puts the mask that comes with the sequences when there is an initial state too.
         """
-        sequences = with_steps(sequences)
-        mask = checked_mask(sequences_mask if mask is None else mask, sequences)
-        start = self._starting_state(initial_state, sequences)
-        if self.go_backwards:
-            sequences, mask = reversed_steps(sequences, mask)
-
-        states = self._states(sequences, start, mask)
+        steps = Steps(sequences, sequences_mask if mask is None else mask, self.go_backwards)
+        start = steps.checked_state("initial_state", initial_state, self.units, self.compute_dtype)
+        states = self._states(steps.values, start, steps.mask)
         last = states[:, -1]
-        output = states if self.return_sequences else last
-        if mask is not None:
-            output = masked_output(output, mask, self.return_sequences, self.zero_output_for_mask)
+        show, values = (steps.outputs, states) if self.return_sequences else (steps.last_output, last)
+        output = show(values, self.zero_output_for_mask)
         return (output, last) if self.return_state else output
 
     def _states(self, sequences, start, mask):
@@ -186,12 +182,6 @@ class MinGRU(keras.layers.Layer):
             written = tf.concat([first, written[:, 1:]], axis=1)
         return tf.cast(recurrence.solve(kept, written, self.scan), self.compute_dtype)
 
-    def _starting_state(self, initial_state, sequences):
-        """h_0 in the compute dtype, or None for zeros."""
-        if all(state is None for state in keras.tree.flatten(initial_state)):
-            return None
-        return checked_state("initial_state", initial_state, sequences, self.units, self.compute_dtype)
-
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         """Return the shapes of the results, in their structure."""
         batch, steps = sequences_shape[:2]
@@ -201,9 +191,7 @@ class MinGRU(keras.layers.Layer):
 
     def compute_mask(self, sequences, mask):
         """Return the masks of the results, in their structure and in the order of their steps."""
-        mask = keras.tree.flatten(mask)[0]
-        if self.go_backwards and mask is not None:
-            mask = ops.flip(mask, axis=1)
+        mask = outgoing_mask(sequences, mask, self.go_backwards)
         output = mask if self.return_sequences else None
         return (output, None) if self.return_state else output
 

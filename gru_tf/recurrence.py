@@ -12,11 +12,10 @@ needed. The gradient runs backwards through time and is the same recurrence: δ_
 every T (Keras 3.15), and a gradient through it keeps all that it computes on the way.
 """
 
-from functools import cache
-
 import tensorflow as tf
 
-from gru_tf.runtimes import fused, graph, xla
+from gru_tf.scans import scan_rows, scan_slices, with_gradient
+from gru_tf.tracing import compiled_by_caller, program
 
 LEVELS = 10  # of a scan whose T shows only when it runs: a loop goes over the thousandth of the steps that is left
 
@@ -27,14 +26,15 @@ def solve(a, b, scan="parallel"):
     `scan` is "parallel", 2 log₂ T operations on ever fewer steps, or "sequential", a loop over the T steps. The values
     agree to rounding. It has derivatives of any order, and what it keeps for them is a and the result.
     """
-    h = tf.ensure_shape(_program(scan, b.shape[2])(tf.stop_gradient(a), tf.stop_gradient(b)), b.shape)
+    states = program(SCANS[scan], sizes=b.shape[2])
+    h = tf.ensure_shape(states(tf.stop_gradient(a), tf.stop_gradient(b)), b.shape)
 
     def gradient(_, h, upstream, a, b):
         next_a = tf.pad(a[:, 1:], [[0, 0], [0, 1], [0, 0]])
         delta = _reversed(solve(_reversed(next_a), _reversed(upstream), scan))
         return delta * tf.pad(h[:, :-1], [[0, 0], [1, 0], [0, 0]]), delta
 
-    return fused.with_gradient(gradient, tf.stop_gradient(h), [], a, b)
+    return with_gradient(gradient, tf.stop_gradient(h), [], a, b)
 
 
 def _parallel(a, b, levels=LEVELS):
@@ -62,24 +62,13 @@ def _parallel(a, b, levels=LEVELS):
 
 def _sequential(a, b):
     """The loop that the fused runtimes of `GRU` run, with this step in it."""
-    scan = xla.scan if xla.compiles_this_trace() else graph.scan
+    scan = scan_slices if compiled_by_caller() else scan_rows
     by_time = [tf.transpose(values, [1, 0, 2]) for values in (a, b)]
     states, _ = scan(lambda h, a, b: (a * h + b, []), by_time, tf.zeros_like(b[:, 0]))
     return tf.transpose(states[1:], [1, 0, 2])
 
 
 SCANS = {"parallel": _parallel, "sequential": _sequential}
-
-
-def _program(scan, units):
-    """What runs a scan here: in a graph as it stands, called eagerly as one graph of its own."""
-    return SCANS[scan] if tf.inside_function() else _traced(scan, units)
-
-
-@cache
-def _traced(scan, units):
-    """One for each H, so that only B and T are relaxed when they change."""
-    return tf.function(SCANS[scan], autograph=False, reduce_retracing=True)
 
 
 def _reversed(values):

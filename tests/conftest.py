@@ -1,7 +1,9 @@
 """Settings of all tests: quiet and single-threaded TensorFlow, Hypothesis profiles, fast tests first."""
 
 import os
+import sys
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,3 +21,10 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(autouse=True)
+def no_programs_of_other_tests(monkeypatch):
+    """A process lets XLA compile so many programs for "auto"; no test depends on those before it."""
+    if fused := sys.modules.get("gru_tf.runtimes.fused"):
+        monkeypatch.setattr(fused.XLA, "_programs", 0)

@@ -30,7 +30,7 @@ class Kill(keras.callbacks.Callback):
 def save(folder, name, model):
     """Write the weights, the losses and the runtime of a trained model."""
     weights = np.concatenate([weight.numpy().ravel() for weight in model.weights])
-    np.savez(folder / name, weights=weights, losses=model.history.history["loss"], runtime=model.layers[0].runtime)
+    np.savez(folder / name, weights=weights, losses=model.history.history["loss"], runtime=model.layers[0].served_by)
 
 
 def train(folder, name, strategy, backup, callbacks=()):

@@ -40,7 +40,8 @@ OTHER_CELL_VALUES = {
 
 MODES = {
     "eager": lambda function: function,
-    "graph": tf.function,
+    # As `fit` and `predict` call a layer: no such graph is ever exported, and so any runtime may serve it.
+    "graph": lambda function: tf.function(lambda *args, **more: tf.distribute.get_strategy().run(function, args, more)),
     "jit": lambda function: tf.function(function, jit_compile=True),
 }
 

@@ -42,6 +42,14 @@ def test_a_state_that_is_no_list_comes_back_as_no_list():
     np.testing.assert_array_equal(output, state)
 
 
+@pytest.mark.parametrize("activation", [tf.nn.tanh, tf.math.tanh, tf.tanh, keras.ops.tanh, keras.activations.tanh])
+@pytest.mark.parametrize("gate", [tf.nn.sigmoid, tf.math.sigmoid, tf.sigmoid, keras.ops.sigmoid])
+def test_tanh_and_sigmoid_are_known_by_all_their_names(activation, gate):
+    cell = GRUCell(3, activation=activation, recurrent_activation=gate)
+    assert cell.activation is keras.activations.tanh
+    assert cell.recurrent_activation is keras.activations.sigmoid
+
+
 def test_the_write_polarity_equals_the_reference():
     p = problem()
     cell = built(GRUCell, p, update_gate="write", dtype="float64")

@@ -12,6 +12,7 @@ from parity import (
     FINITE_DIFFERENCES,
     HALF_PRECISION,
     MASKS,
+    MODES,
     SAME,
     assert_close,
     assert_same,
@@ -23,7 +24,7 @@ from parity import (
 )
 
 from gru_tf import GRU
-from gru_tf.runtimes import cudnn
+from gru_tf.runtimes import Call, choose, cudnn
 
 EVERYTHING = {"return_sequences": True, "return_state": True, "return_gates": True}
 ON_GPU = cudnn.available()
@@ -35,6 +36,7 @@ def calls(monkeypatch):
     """The calls of cuDNN, (operation, options) each."""
     made = []
     monkeypatch.setattr(cudnn, "available", lambda: True)
+    monkeypatch.setattr(cudnn, "disagreement", lambda dtype: None)  # see test_cudnn_probe.py
     for name, model in {"CudnnRNNV2": cudnn_model.rnn_v2, "CudnnRNNV3": cudnn_model.rnn_v3}.items():
         serve = REAL[name] if ON_GPU else model
         monkeypatch.setattr(tf.raw_ops, name, lambda name=name, serve=serve, **o: made.append((name, o)) or serve(**o))
@@ -63,7 +65,7 @@ def results_are_right(mask="random", dtype="float64", use_bias=True, **flags):
     flags = {**EVERYTHING, **flags}
     layer = load(GRU(p.units, dtype=dtype, use_bias=use_bias, **flags), p)
     results = layer(tf.constant(p.sequences, dtype), initial_state=p.initial_state, mask=p.mask)
-    assert layer.runtime == "cudnn"
+    assert layer.served_by == "cudnn"
     assert_same(named(results), referee(p, **flags), SAME[dtype])
 
 
@@ -98,14 +100,14 @@ def test_lengths_that_change_need_one_trace(mask, calls):
     layer = GRU(3, dtype="float64", **EVERYTHING)
     layer.build((None, None, 2))
     signature = [tf.TensorSpec((None, None, 2), "float64"), tf.TensorSpec((None, 3), "float64")]
-    mask_signature = [] if mask == "none" else [tf.TensorSpec((None, None), "bool")]
-    call = tf.function(lambda x, h, mask=None: layer(x, h, mask), input_signature=signature + mask_signature)
+    signature += [] if mask == "none" else [tf.TensorSpec((None, None), "bool")]
+    call = tf.function(lambda x, h, mask=None: layer(x, h, mask, training=True), input_signature=signature)
     for batch, steps in [(4, 5), (1, 7), (2, 1), (0, 3)]:
         p = problem(batch, steps, mask=mask)
         layer.set_weights(p.weights)
         results = call(p.sequences, p.initial_state, *([] if mask == "none" else [p.mask]))
         assert_same(named(results), referee(p, **EVERYTHING), SAME["float64"])
-    assert layer.runtime == "cudnn"
+    assert layer.served_by == "cudnn"
     assert call.experimental_get_tracing_count() == 1
     assert {name for name, _ in calls} == {"CudnnRNNV3"}  # tries no algorithms for each length
 
@@ -159,7 +161,7 @@ def test_gradients_equal_those_of_the_portable_runtime(mask, training, options):
     common = {**EVERYTHING, "dtype": "float64", **options}
     ours, other = (load(GRU(p.units, runtime=runtime, **common), p) for runtime in ("cudnn", "portable"))
     actual = measure(ours, p, training=training)
-    assert ours.runtime == "cudnn"
+    assert ours.served_by == "cudnn"
     assert_same(actual, measure(other, p), SAME["float64"] * 10)
 
 
@@ -293,8 +295,14 @@ CHOICES = [
 @pytest.mark.parametrize(("options", "expected"), CHOICES, ids=str)
 def test_the_choice(options, expected):
     layer = GRU(3, **options)
-    choose = tf.function(layer._choose_runtime, autograph=False)
-    assert choose(tf.zeros((4, 5, 2))).numpy().decode() == expected
+    layer.build((4, 5, 2))
+
+    @MODES["graph"]
+    def served_by(x):
+        call = Call("cudnn" if options.get("use_cudnn") is True else layer.runtime, layer.unroll, x, x[:, 0], False)
+        return choose(layer.cell, call, layer.use_cudnn)
+
+    assert served_by(tf.zeros((4, 5, 2))).numpy().decode() == expected
     assert layer.supports_jit is (expected != "cudnn")
 
 
@@ -302,23 +310,23 @@ def test_auto_falls_back_without_a_gpu(monkeypatch):
     monkeypatch.setattr(cudnn, "available", lambda: False)
     layer = GRU(3)
     layer(np.zeros((4, 5, 2)))
-    assert layer.runtime == "graph"
+    assert layer.served_by == "graph"
     assert layer.supports_jit
 
 
 def test_xla_serves_inside_xla():
     layer = GRU(3)
     tf.function(layer, jit_compile=True)(tf.zeros((4, 5, 2)))
-    assert layer.runtime == "xla"
+    assert layer.served_by == "xla"
 
 
 @pytest.mark.parametrize("asked", [{"use_cudnn": True}, {"runtime": "cudnn"}], ids=str)
 def test_cudnn_insisted_on_where_it_cannot_serve_is_refused(asked, monkeypatch):
     layer = GRU(3, **asked)
-    with pytest.raises(ValueError, match="ask for cuDNN, but jit_compile=True rules it out: pass 'auto'"):
+    with pytest.raises(ValueError, match="asks for cuDNN, but jit_compile=True rules it out: pass 'auto'"):
         tf.function(layer, jit_compile=True)(tf.zeros((4, 5, 2)))
     monkeypatch.setattr(cudnn, "available", lambda: False)
-    with pytest.raises(ValueError, match="ask for cuDNN, but there is no GPU that has it: pass 'auto'"):
+    with pytest.raises(ValueError, match="asks for cuDNN, but there is no GPU that has it: pass 'auto'"):
         layer(np.zeros((4, 5, 2)))
 
 
@@ -360,7 +368,7 @@ def test_an_exported_model_holds_no_operation_of_cudnn(tmp_path, calls):
     model = keras.Sequential([keras.Input((5, 2)), keras.layers.Masking(), layer])
     x = problem().sequences.astype("float32")
     expected = model(x)
-    assert layer.runtime == "cudnn"
+    assert layer.served_by == "cudnn"
     calls.clear()
     model.export(tmp_path / "saved", verbose=False)
     assert not calls

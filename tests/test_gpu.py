@@ -53,7 +53,7 @@ def test_keras_on_the_gpu(mode, mask):
     options = {"return_sequences": True, "return_state": True, "zero_output_for_mask": True}
     ours, theirs = load(GRU(p.units, **options), p), load(keras.layers.GRU(p.units, use_cudnn=True, **options), p)
     measured, of_keras = measure(ours, p, mode, training=True), measure(theirs, p, mode, training=True)
-    assert ours.runtime == "cudnn"
+    assert ours.served_by == "cudnn"
     assert_same(measured, of_keras, GRADIENTS)
 
 
@@ -75,7 +75,7 @@ def test_a_model_trains_on_the_runtime_that_serves_its_options(options, expected
     model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
     x = np.random.default_rng(0).normal(size=(64, 12, 4)).astype("float32")
     history = model.fit(x, x[:, -1, :1], batch_size=32, epochs=10, verbose=0).history["loss"]
-    assert layer.runtime == expected
+    assert layer.served_by == expected
     assert history[-1] < history[0]
 
 
@@ -84,7 +84,7 @@ def test_auto_leaves_a_model_with_cudnn_out_of_xla():
     model = keras.Sequential([keras.Input((12, 4)), layer])
     model.compile("sgd", "mse", jit_compile="auto")
     model.predict(np.zeros((2, 12, 4)), verbose=0)
-    assert layer.runtime == "cudnn"
+    assert layer.served_by == "cudnn"
 
 
 @pytest.mark.parametrize("runtime", ["auto", "xla"])
@@ -92,7 +92,7 @@ def test_jit(runtime):
     p = small_weights("left")
     layer = load(GRU(p.units, runtime=runtime, **EVERYTHING), p)
     measured, expected = measure(layer, p, "jit"), referee(p, **EVERYTHING)
-    assert layer.runtime == "xla"
+    assert layer.served_by == "xla"
     assert_same({name: measured[name] for name in expected}, expected, SAME["float32"])
 
 
@@ -102,7 +102,7 @@ def test_mixed_precision(policy, mask):
     p = small_weights(mask)
     layer = load(GRU(p.units, dtype=policy, return_sequences=True, return_state=True), p)
     measured = measure(layer, p, "graph", training=True)
-    assert layer.runtime == "cudnn"
+    assert layer.served_by == "cudnn"
     expected = referee(p, return_sequences=True, return_state=True)
     assert_same({name: measured[name].astype("float64") for name in expected}, expected, HALF_PRECISION)
     assert all(np.isfinite(value.astype("float64")).all() for value in measured.values())

@@ -28,7 +28,7 @@ from parity import (
     results_of,
 )
 
-from gru_tf import GRU, GRUCell, reference
+from gru_tf import GRU, reference
 from gru_tf.runtimes import EVERYWHERE, cudnn
 
 GATES = ("reset", "update", "candidate")
@@ -69,7 +69,7 @@ def test_results_and_gradients_equal_those_of_keras(row):
     ours, theirs = load(GRU(p.units, runtime=runtime, **options), p), load(keras.layers.GRU(p.units, **options), p)
     assert [(w.name, w.shape) for w in ours.weights] == [(w.name, w.shape) for w in theirs.weights]
     assert_same(measure(ours, p, mode), measure(theirs, p, "graph"), SAME[row["dtype"]])
-    assert ours.runtime == runtime
+    assert ours.served_by == runtime
 
 
 def test_the_case_in_which_keras_zeroes_the_wrong_steps():
@@ -243,7 +243,6 @@ def test_gates_of_a_stateful_layer_continue():
 
 def test_it_inherits_from_no_gru_of_keras():
     assert not issubclass(GRU, keras.layers.GRU)
-    assert not issubclass(GRUCell, keras.layers.GRUCell)
 
 
 def test_the_constructor_takes_the_arguments_of_keras_in_their_order():
@@ -275,6 +274,15 @@ def test_the_config_keeps_every_option(name):
     config = GRU(3, **{name: OTHER_VALUES[name]}).get_config()
     assert config[name] != default[name]
     assert GRU.from_config(config).get_config() == config
+
+
+def test_every_attribute_of_keras_is_there():
+    ours, theirs = GRU(3, dropout=0.2), keras.layers.GRU(3, dropout=0.2)
+    options = [name for name, value in vars(keras.layers.GRU).items() if isinstance(value, property)]
+    assert len(options) >= 16
+    for name in options:
+        assert repr(getattr(ours, name)).split(" at ")[0] == repr(getattr(theirs, name)).split(" at ")[0], name
+    assert ours.update_gate == "keep"
 
 
 def test_a_config_of_keras_makes_our_layer():
@@ -536,7 +544,7 @@ def test_a_length_that_only_the_run_knows(runtime):
         ({"recurrent_dropout": -0.5}, "recurrent_dropout=-0.5"),
         ({"update_gate": "forget"}, "update_gate='forget'"),
         ({"use_cudnn": "maybe"}, "use_cudnn='maybe'"),
-        ({"runtime": "fast"}, "runtime='fast' is unknown: pass 'auto' or one of 'graph', 'xla', 'portable'"),
+        ({"runtime": "fast"}, "runtime='fast' is unknown: pass 'auto' or one of 'cudnn', 'xla', 'graph', 'portable'"),
         ({"runtime": "graph", "activation": "relu"}, "runtime='graph' has no activation='relu'"),
         ({"runtime": "xla", "recurrent_activation": "linear"}, "runtime='xla' has no recurrent_activation='linear'"),
         ({"runtime": "xla", "unroll": True}, "runtime='xla' has no unroll=True: pass runtime='auto'"),

@@ -153,9 +153,9 @@ def test_a_stateful_layer_goes_on_from_runtime_to_runtime():
     unknown_batch = tf.function(layer, input_signature=[tf.TensorSpec((None, 5, 2))])
     x = tf.constant(p.sequences, "float32")
     served = []
-    for call in (layer, tf.function(layer), unknown_batch, MODES["jit"](layer)):
+    for call in (layer, MODES["graph"](layer), unknown_batch, MODES["jit"](layer)):
         output = call(x)
-        served.append(layer.runtime)
+        served.append(layer.served_by)
     assert served == ["graph", "xla", "graph", "xla"]
     assert_close(output, whole(tf.concat([x] * 4, 1)), SAME["float32"])
     layer.reset_states()

@@ -48,6 +48,8 @@ def test_a_step_worked_out_by_hand(reset_after, update_gate, expected):
 @pytest.mark.parametrize("biases", [0, 1, 2])
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_equals_the_evaluator_of_onnx(reset_after, biases, direction):
+    if direction == "reverse":
+        pytest.importorskip("onnx", minversion="1.23", reason="older evaluators run it forwards")
     p = problem(seed=biases)
     kernel, recurrent_kernel, two_biases = p.weights
     bias = [None, two_biases[0], two_biases][biases]

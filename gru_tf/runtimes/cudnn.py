@@ -8,12 +8,16 @@ Sources: NVIDIA's cuDNN documentation for the equations and the layout of the we
 cudnnGetRNNWeightParams); the operations are TensorFlow's CudnnRNNV2 and CudnnRNNV3.
 """
 
-from functools import partial
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import tensorflow as tf
 
-from gru_tf.runtimes import fused, graph
+from gru_tf import tracing
+from gru_tf.runtimes import fused, probe
 from gru_tf.runtimes.equations import ResetAfter
+from gru_tf.scans import precise, scan_rows, with_gradient
 
 _UNIT = partial(ResetAfter, joined=True)
 
@@ -23,15 +27,51 @@ def available():
     return tf.sysconfig.get_build_info()["is_cuda_build"] and bool(tf.config.list_logical_devices("GPU"))
 
 
-def obstacle(cell, unroll):
+def absence(dtype):
+    """What keeps cuDNN from serving this dtype on this machine, as text, or None."""
+    return disagreement(dtype) if available() else "there is no GPU that has it"
+
+
+@cache
+def disagreement(dtype):
+    """Where cuDNN differs from the fused runtime in a small case of this dtype, as text, or None.
+
+    The case is computed once in a process; a difference gives a warning.
+    """
+    with ThreadPoolExecutor(1) as thread:  # outside any graph, tape and device scope
+        try:
+            difference = thread.submit(probe.difference, run, fused.GRAPH.run, dtype).result()
+        except tf.errors.OpError as error:
+            difference = error.message
+    if difference is None:
+        return None
+    text = f"it fails a small case in {dtype}: {difference}"
+    warnings.warn(f"cuDNN does not serve, as {text}.", stacklevel=2)
+    return text
+
+
+def missing(cell, unroll):
     """The option that cuDNN does not have, as text, or None."""
-    if common := fused.obstacle(cell, unroll):
+    if common := fused.missing(cell, unroll):
         return common
     if not cell.reset_after:
         return "reset_after=False"
     if cell.recurrent_dropout:
         return f"recurrent_dropout={cell.recurrent_dropout!r}"
     return f"dropout={cell.dropout!r} with implementation=1" if cell.dropout and cell.implementation == 1 else None
+
+
+def obstacle(cell, call):
+    """What stands in the way of a call, as text, or None."""
+    if option := missing(cell, call.unroll):
+        return option
+    if tracing.may_be_exported(call.training):
+        return "a graph that may be exported"
+    compiled = tracing.compiled_by_caller()
+    reason = "jit_compile=True rules it out" if compiled else absence(tf.as_dtype(call.state.dtype).name)
+    if reason and call.wanted == "cudnn":
+        raise ValueError(f"use_cudnn=True or runtime='cudnn' asks for cuDNN, but {reason}: pass 'auto' for both.")
+    return reason
 
 
 def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=False):
@@ -103,7 +143,7 @@ def _outputs(lengths, training, *inputs):
     def gradient(_, __, upstream, *inputs):
         return _gradients(lengths, pullback, upstream, *inputs)
 
-    return fused.with_gradient(gradient, tf.stop_gradient(outputs), [], *inputs)
+    return with_gradient(gradient, tf.stop_gradient(outputs), [], *inputs)
 
 
 def _gradients(lengths, pullback, upstream, *inputs):
@@ -131,11 +171,11 @@ def _fused_outputs(lengths, *inputs):
     """What `_call` computes, up to each row's length, by the fused loop."""
     dtype = inputs[0].dtype
     sequences, start, kernel, recurrent_kernel, bias, recurrent_bias = (
-        tf.cast(array, fused.precise(dtype)) for array in inputs
+        tf.cast(array, precise(dtype)) for array in inputs
     )
     mask = None if lengths is None else tf.sequence_mask(lengths, tf.shape(sequences)[1])
     projection = fused.project(sequences, kernel, bias, mask, None)
-    states = fused.state_sequence(graph.scan, _UNIT, False, projection, start, recurrent_kernel, recurrent_bias)
+    states = fused.state_sequence(scan_rows, _UNIT, False, projection, start, recurrent_kernel, recurrent_bias)
     return tf.cast(tf.transpose(states[1:], [1, 0, 2]), dtype)
 
 

@@ -1,14 +1,9 @@
-"""What the fused runtimes share: the hoisted projection, the backward, and when they can serve.
+"""The fused runtimes: the input projection hoisted out of the loop, a backward by hand, and two loops to choose from.
 
-The input projection of all steps is one GEMM before the loop. A loop is left to the runtime as `scan`, and
+The input projection of all steps is one GEMM before the loop. A loop is a scan (`gru_tf.scans`), and
 three are needed: the states forwards; their gradients δ backwards; and, for second derivatives, changes w of the
 states forwards. The second is the transpose of the third, so each is the other's gradient, and derivatives
 of any order come from the two.
-
-A scan, `scan(step, rows, start, kept=0, reverse=False)`, carries a value (B, H) through the steps. At each,
-`step(value, *row)` takes the blocks (B, H) of every array (T, B, nH) in `rows`, and returns the next value and the list
-of `kept` arrays (B, H) to keep. The scan returns all values, (T + 1, B, H), in the order of time, `start` included: at
-index 0, or with `reverse` at T; and the list of what was kept, each (T, B, H).
 
 A loop that XLA compiles is fastest with `joined` products, one GEMM for all gates of a step, and, where a gradient will
 be asked for, with `keep_gates`, the forward loop's gates kept for the backward. In a TensorFlow loop each operation and
@@ -16,16 +11,21 @@ each copy of a slice costs: it is fastest with a GEMM for each gate, and the gat
 """
 
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import keras
 import tensorflow as tf
 
+from gru_tf import tracing
 from gru_tf.runtimes.equations import ResetAfter, ResetBefore
+from gru_tf.scans import differentiable, precise, scan_rows, scan_slices
 
+SHAPES = 2  # that "auto" lets XLA compile for a layer, in training and not; each takes a second or more
+PROGRAMS = 32  # that it lets XLA compile in all, at some 10 MB each
 WIDE_OPEN = 1e20  # what a gate sees at a padded step; TFLite's sigmoid of 1e30 is NaN
 
 
-def obstacle(cell, unroll):
+def missing(cell, unroll):
     """The option that the fused runtimes do not have, as text, or None."""
     for name, wanted in {
         "activation": keras.activations.tanh,
@@ -35,6 +35,62 @@ def obstacle(cell, unroll):
         if given is not wanted:
             return f"{name}={getattr(given, '__name__', given)!r}"
     return "unroll=True" if unroll else None
+
+
+class Fused:
+    """The fused runtime with one of its two loops; `compiled` makes each loop a program of XLA, one for each shape."""
+
+    def __init__(self, scan, *, compiled):
+        self._scan, self._compiled = scan, compiled
+        self._shapes = WeakKeyDictionary()  # those compiled for each cell, in training and not
+        self._programs = 0  # in this process; XLA never lets one go
+
+    missing = staticmethod(missing)
+
+    def obstacle(self, cell, call):
+        """What stands in the way of a call, as text, or None."""
+        return missing(cell, call.unroll) or (self._obstacle_to_xla(cell, call) if self._compiled else None)
+
+    def _obstacle_to_xla(self, cell, call):
+        if tracing.compiled_by_caller():
+            return None
+        if tracing.may_be_exported(call.training):
+            return "a graph that may be exported"
+        if tracing.debugged():
+            return "a debug mode"
+        if tracing.has_tangents([call.sequences, call.state, *cell.trainable_variables]):
+            return "forward-mode derivatives"
+        if call.wanted == "xla":
+            return None
+        if not tf.inside_function() or None in call.sequences.shape:
+            return "a shape that may change"
+        known = self._shapes.get(cell, {}).get(bool(call.training), ())
+        full = len(known) >= SHAPES or self._programs >= PROGRAMS
+        return "too many shapes" if full and tuple(call.sequences.shape) not in known else None
+
+    def run(self, cell, sequences, state, mask=None, *, record=(), training=False, unroll=False):
+        """Carry the state through the time axis; arguments and results as in `portable.run`."""
+        scan = partial(scan_rows, at_once=1) if tracing.may_be_exported(training) else self._scan
+        compute = tracing.program(
+            run,
+            scan,
+            sizes=tuple(cell.kernel.shape),
+            jit_compile=self._compiled,
+            record=tuple(record),
+            reset_after=cell.reset_after,
+            update_gate=cell.update_gate,
+            joined=self._compiled,
+            # Training tells that a gradient will follow; without the gates it only takes a little longer.
+            keep_gates=self._compiled and bool(training),
+        )
+        if self._compiled and not tracing.compiled_by_caller():
+            self._remember(cell, bool(training), tuple(sequences.shape))
+        return with_static_shapes(compute(*arguments(cell, sequences, state, mask, training)), sequences, state)
+
+    def _remember(self, cell, training, shape):
+        known = self._shapes.setdefault(cell, {}).setdefault(training, set())
+        self._programs += shape not in known
+        known.add(shape)
 
 
 def arguments(cell, sequences, state, mask, training):
@@ -88,16 +144,13 @@ def gates(unit, projection, states, update_gate):
     return {"reset": r, "update": z if update_gate == "keep" else 1 - z, "candidate": c}
 
 
-def precise(dtype):
-    """The dtype to compute in for results of this dtype."""
-    return dtype if dtype == tf.float64 else tf.float32
-
-
 def with_static_shapes(results, sequences, state):
     """The results of a run with all that is known of their shapes, which a traced function may have forgotten."""
     last, recorded = results
-    whole = *sequences.shape[:2], state.shape[-1]
-    return tf.ensure_shape(last, state.shape), {name: tf.ensure_shape(v, whole) for name, v in recorded.items()}
+    last.set_shape(state.shape)
+    for values in recorded.values():
+        values.set_shape((*sequences.shape[:2], state.shape[-1]))
+    return results
 
 
 def fold_weights(weights, reset_after, update_gate):
@@ -160,7 +213,7 @@ def state_sequence(scan, unit, keep_gates, projection, start, *parameters):
         return by_projection, delta[0], *by_parameters, *[None] * (len(parameters) - len(by_parameters))
 
     kept = 4 if keep_gates else 0
-    return _differentiable(values, gradient, projection, start, *parameters)
+    return differentiable(values, gradient, projection, start, *parameters)
 
 
 def _gates(unit, kept, *inputs):
@@ -201,7 +254,7 @@ def _state_gradients(scan, unit, upstream, coefficients, parameters):
         w = _state_changes(scan, unit, upstream, inputs[:n], inputs[n:])
         return w, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
 
-    return _differentiable(values, gradient, upstream, *coefficients, *parameters)
+    return differentiable(values, gradient, upstream, *coefficients, *parameters)
 
 
 def _state_changes(scan, unit, upstream, coefficients, parameters):
@@ -219,7 +272,7 @@ def _state_changes(scan, unit, upstream, coefficients, parameters):
         delta = _state_gradients(scan, unit, upstream, inputs[:n], inputs[n:])
         return delta, *_bilinear_gradients(unit, delta[1:], w[:-1], inputs, n)
 
-    return _differentiable(values, gradient, upstream, *coefficients, *parameters)
+    return differentiable(values, gradient, upstream, *coefficients, *parameters)
 
 
 def _bilinear_gradients(unit, delta, w, inputs, n):
@@ -230,30 +283,4 @@ def _bilinear_gradients(unit, delta, w, inputs, n):
     return tape.gradient(moved, inputs, delta)
 
 
-def _differentiable(values, gradient, *inputs):
-    """The first of `values(*inputs)`, with a gradient in place of TensorFlow's.
-
-    That is `gradient(kept, values, upstream, *inputs)`, where `kept` is the second. No tape sees how the values are
-    computed, from either end: it would store what each step of a loop did.
-    """
-    computed, kept = tf.nest.map_structure(tf.stop_gradient, values(*map(tf.stop_gradient, inputs)))
-    return with_gradient(gradient, computed, kept, *inputs)
-
-
-def with_gradient(gradient, values, kept, *inputs):
-    """The values as a function of the inputs, and as one again where the gradient uses them: for any order."""
-
-    @tf.custom_gradient
-    def attach(*tensors):
-        # Copies belong to the graph that is being built, and so can be differentiated with it.
-        values, *others = map(tf.identity, tensors)
-        kept, inputs = others[:n], others[n:]
-
-        def backward(upstream):
-            attached = with_gradient(gradient, values, kept, *inputs)
-            return *[None] * (1 + n), *gradient(kept, attached, upstream, *inputs)
-
-        return values, backward
-
-    n = len(kept)
-    return attach(values, *kept, *inputs)
+GRAPH, XLA = Fused(scan_rows, compiled=False), Fused(scan_slices, compiled=True)

@@ -3,6 +3,14 @@
 import tensorflow as tf
 
 
+def missing(cell, unroll):
+    """It has every option."""
+
+
+def obstacle(cell, call):
+    """It serves every call."""
+
+
 def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=False):
     """Carry the state through the time axis, in eager mode, in a `tf.function` and under XLA.
 
@@ -20,27 +28,39 @@ def run(cell, sequences, state, mask=None, *, record=(), training=False, unroll=
         The last state, (B, H), and a dict of the recorded sequences, each (B, T, H). What the gates of a
         padded step hold is not defined.
     """
-    steps = sequences.shape[1] or tf.shape(sequences)[1]
-    inputs = _by_step(sequences)
-    real_steps = None if mask is None else _by_step(mask[..., tf.newaxis])
+    arrays = [sequences, *([] if mask is None else [mask[..., tf.newaxis]])]
 
-    def advance(t, state, recorded):
-        new_state, gates = cell.step(inputs.read(t), state, training)
-        if mask is not None:
-            new_state = tf.where(real_steps.read(t), new_state, state)
+    def advance(state, x, *real):
+        new_state, gates = cell.step(x, state, training)
+        if real:
+            new_state = tf.where(*real, new_state, state)
         values = {"state": new_state, **gates}
-        return t + 1, new_state, {name: array.write(t, values[name]) for name, array in recorded.items()}
+        return new_state, [values[name] for name in record]
 
-    empty = {name: tf.TensorArray(state.dtype, steps, element_shape=state.shape) for name in record}
-    carried = 0, state, empty
-    if unroll:
-        for _ in range(steps):
-            carried = advance(*carried)
-    else:
-        # XLA can differentiate the loop only when it knows the greatest number of steps.
-        carried = tf.while_loop(lambda t, *_: t < steps, advance, carried, maximum_iterations=steps)
-    _, state, recorded = carried
-    return state, {name: tf.transpose(array.stack(), [1, 0, 2]) for name, array in recorded.items()}
+    state, recorded = (_unrolled if unroll else _loop)(advance, state, arrays, len(record))
+    return state, dict(zip(record, recorded, strict=True))
+
+
+def _unrolled(advance, state, arrays, _):
+    recorded = []
+    for row in zip(*(tf.unstack(array, axis=1) for array in arrays), strict=True):
+        state, values = advance(state, *row)
+        recorded.append(values)
+    return state, [tf.stack(values, 1) for values in zip(*recorded, strict=True)]
+
+
+def _loop(advance, state, arrays, kept):
+    steps = arrays[0].shape[1] or tf.shape(arrays[0])[1]
+    rows = [_by_step(array) for array in arrays]
+    empty = [tf.TensorArray(state.dtype, steps, element_shape=state.shape) for _ in range(kept)]
+
+    def body(t, state, recorded):
+        state, values = advance(state, *(row.read(t) for row in rows))
+        return t + 1, state, [array.write(t, value) for array, value in zip(recorded, values, strict=True)]
+
+    # XLA can differentiate the loop only when it knows the greatest number of steps.
+    loop = tf.while_loop(lambda t, *_: t < steps, body, (0, state, empty), maximum_iterations=steps)
+    return loop[1], [tf.transpose(array.stack(), [1, 0, 2]) for array in loop[2]]
 
 
 def _by_step(values):

@@ -13,7 +13,9 @@ from repro.check_language import evaluate
 from repro.ledger import read_claims
 
 MEASURED = [claim for claim in read_claims(Book(mini_book.ROOT).claims) if "check" in claim]
-KNOWN = list(register_module.register(mini_book.ROOT).values())[-1].numbers  # of which type each number is
+RUNS = register_module.register(mini_book.ROOT).values()
+# Which values are no numbers; a name that no run on record has is taken for one.
+KNOWN = {name: number.value for run in RUNS for name, number in run.numbers.items()}
 
 
 def around(claim):
@@ -31,15 +33,14 @@ def evidence(draw, claim):
     """Values of a claim's evidence, each with its interval around it."""
     values, numbers = {}, st.sampled_from(around(claim))
     for name in claim["evidence"]:
-        known = KNOWN[name]
-        if isinstance(known.value, bool):
+        known = KNOWN.get(name, 0.0)
+        if isinstance(known, bool):
             values[name] = draw(st.booleans())
-        elif isinstance(known.value, str):
-            values[name] = draw(st.sampled_from([known.value, "other"]))
+        elif isinstance(known, str):
+            values[name] = draw(st.sampled_from([known, "other"]))
         else:
             low, values[name], high = sorted(draw(st.tuples(numbers, numbers, numbers)))
-            if known.interval:
-                values |= {f"{name}_low": low, f"{name}_high": high}
+            values |= {f"{name}_low": low, f"{name}_high": high}
     return values
 
 

@@ -44,7 +44,7 @@ def rewrite(root, *pairs):
     [
         ("total = sum(", "total = 1 + sum("),
         ("import repro\n", "import repro  # a comment\n"),
-        (":tags: [parameters]", ":tags: [hide-input]"),
+        (":tags: [parameters]", ":tags: [parameters, skip-execution]"),
         ("repro.use_figure_style()", "%matplotlib inline"),
     ],
 )

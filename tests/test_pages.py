@@ -178,7 +178,7 @@ def address(html):
 @pytest.fixture(scope="module")
 def paths(html):
     """The pages of the book."""
-    paths = sorted(str(path.relative_to(html)) for path in html.glob("book/*.html"))
+    paths = sorted(str(path.relative_to(html)) for path in html.glob("book/**/*.html"))
     assert paths
     return paths
 

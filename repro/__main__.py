@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from repro.chapters import PROFILES, Book, BookError
-from repro.executed import executed_chapters, stale_parts
+from repro.executed import executed_chapters, failure, stale_parts
 from repro.ledger import disagreements, is_unlikely, judge, summary, unlikely
 from repro.odds import LEAST
 
@@ -127,7 +127,8 @@ def _publish(book, executed, judged):
 
     index = build(book, executed, judged)
     for chapter, notebook in executed:
-        print(f"{chapter.name:24} {f'{notebook.wall_time:6.0f} s' if notebook else 'no run':>8}")
+        without = "no run" if failure(chapter) is None else "failed"
+        print(f"{chapter.name:24} {f'{notebook.wall_time:6.0f} s' if notebook else without:>8}")
     print(index)
     _report(judged)
 

@@ -170,6 +170,7 @@ def test_a_failed_chapter_is_published_without_numbers_unless_strict(root, comma
     assert status == 1
     assert "repro: failed: sums. Their pages say so" in complaints
     assert "000-total: not judged here, since a chapter did not run; the verdict written is confirmed\n" in printed
+    assert f"{'sums':24}   failed\n" in printed
     assert printed.endswith("3 claims: 1 refuted, 2 not-judged\n")
     assert site.exists()
 

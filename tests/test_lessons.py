@@ -31,10 +31,13 @@ EQUATION = re.compile(r"^\$\$.*?^\$\$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"\{[a-z:]+\}`[^`]*`|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|^\([a-z-]+\)=$|^\*\*\d+\.", re.MULTILINE)
 
 
+def markdown(chapter):
+    return "\n\n".join(cell.source for cell in chapter.notebook.cells if cell.cell_type == "markdown")
+
+
 def prose(chapter):
     """The text without exercises, equations, directives, code and roles."""
-    text = "\n\n".join(cell.source for cell in chapter.notebook.cells if cell.cell_type == "markdown")
-    text = text.partition("\n## Exercises\n")[0]
+    text = markdown(chapter).partition("\n## Exercises\n")[0]
     return INLINE.sub(" ", EQUATION.sub(" ", DIRECTIVE.sub(" ", text)))
 
 
@@ -58,7 +61,7 @@ def words_before_picture(chapter):
 
 def mistakes(chapter):
     """Where a lesson or a recipe leaves its form."""
-    text = "\n".join(cell.source for cell in chapter.notebook.cells if cell.cell_type == "markdown")
+    text = markdown(chapter)
     if re.search(r"\brepro\b", "\n".join(chapter.code)) or "{glue" in text:
         yield "speaks of the suite"
     if "```{evidence} " not in text:
@@ -75,7 +78,7 @@ def mistakes(chapter):
 
 def mistakes_of_a_lesson(chapter):
     yield from mistakes(chapter)
-    text = "\n".join(cell.source for cell in chapter.notebook.cells if cell.cell_type == "markdown")
+    text = markdown(chapter)
     if (found := lines(chapter, folded=False)) > VISIBLE_LINES:
         yield f"{found} visible lines of code; at most {VISIBLE_LINES}"
     if (found := len(re.findall(r"\d+(?:[.,]\d+)*", prose(chapter)))) > NUMBERS:
